@@ -1,0 +1,282 @@
+"""The float network: populations in update order, joined by projections with delays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Steps = NDArray[np.int64]
+
+
+class Delay(StrEnum):
+    """Which side of a projection owns its delays."""
+
+    NONE = "none"
+    AXONAL = "axonal"
+    DENDRITIC = "dendritic"
+    SYNAPTIC = "synaptic"
+
+
+class Reset(StrEnum):
+    """What a spike does to its membrane, in the tick of the spike and before the next leak."""
+
+    SUBTRACT = "subtract"
+    ZERO = "zero"
+
+
+def _floats(owner: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """Read-only float64 copy of `value`, a scalar being spread over `shape`; all finite."""
+    array = np.array(value, dtype=np.float64)
+    if array.ndim == 0:
+        array = np.full(shape, array[()])
+    if array.shape != shape:
+        raise ValueError(f"{owner}: {name} must have shape {shape}, not {array.shape}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        where = ", ".join(str(int(n)) for n in np.unravel_index(int(bad[0]), shape))
+        raise ValueError(f"{owner}: {name}[{where}] = {array.flat[bad[0]]} is not a finite number")
+    array.flags.writeable = False
+    return array
+
+
+def _sized(name: str, size: int) -> None:
+    if not name or "/" in name:
+        raise ValueError(f"a population's name must not be empty or contain '/', not {name!r}")
+    if size < 1:
+        raise ValueError(f"{name}: size must be at least 1, not {size}")
+
+
+def _decaying(name: str, alpha: Floats) -> None:
+    bad = np.flatnonzero((alpha < 0) | (alpha > 1))
+    if bad.size:
+        raise ValueError(f"{name}: alpha[{bad[0]}] = {alpha[bad[0]]} must be between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input:
+    """Channels that carry event counts from outside.
+
+    units : number of front-end units summed into the `size` channels (700 for SHD); equal to
+        `size` when channels are units.
+    """
+
+    name: str
+    size: int
+    units: int
+
+    def __post_init__(self) -> None:
+        _sized(self.name, self.size)
+        if self.units < self.size:
+            raise ValueError(f"{self.name}: units must be at least {self.size}, not {self.units}")
+
+    @property
+    def units_per_channel(self) -> int:
+        """Neighbouring units that one channel sums (the last channel may have fewer)."""
+        return -(-self.units // self.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lif:
+    """Leaky integrate-and-fire neurons.
+
+    u[t] = alpha u[t-1] + sum(w s[t-n]) + bias;  z[t] = u[t] >= threshold;  then the reset of
+    fired neurons: u -= threshold, or u = 0.  alpha, threshold, bias : float64[size], per step;
+    a scalar is spread over all neurons.  Multiply leak exp(-dt/tau) or 1 - dt/tau: whoever makes
+    the population states alpha, so no integration scheme is implied.
+    """
+
+    name: str
+    size: int
+    alpha: Floats
+    threshold: Floats
+    bias: Floats
+    reset: Reset = Reset.SUBTRACT
+
+    def __post_init__(self) -> None:
+        _sized(self.name, self.size)
+        for name in ("alpha", "threshold", "bias"):
+            array = _floats(self.name, name, getattr(self, name), (self.size,))
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "reset", Reset(self.reset))
+        _decaying(self.name, self.alpha)
+        bad = np.flatnonzero(self.threshold <= 0)
+        if bad.size:
+            raise ValueError(
+                f"{self.name}: threshold[{bad[0]}] = {self.threshold[bad[0]]} must be positive"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readout:
+    """Leaky integrators that never fire; the class is the argmax of y summed over time.
+
+    y[t] = alpha y[t-1] + sum(w s[t-n]) + bias.  alpha, bias : float64[size], per step.
+    """
+
+    name: str
+    size: int
+    alpha: Floats
+    bias: Floats
+
+    def __post_init__(self) -> None:
+        _sized(self.name, self.size)
+        for name in ("alpha", "bias"):
+            array = _floats(self.name, name, getattr(self, name), (self.size,))
+            object.__setattr__(self, name, array)
+        _decaying(self.name, self.alpha)
+
+
+Population = Input | Lif | Readout
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """All synapses from one population to another.
+
+    weights : float64[post, pre].  delays : float64, in steps, shape () for `none`, (pre,) for
+    `axonal`, (post,) for `dendritic`, (post, pre) for `synaptic`: the real-valued master delay;
+    what is applied is `Network.steps_of`.  A delay is the number of steps between the step of
+    emission and the step of integration, so a recurrent one counts its unavoidable step.
+    max_delay : largest applied delay in steps.
+    """
+
+    name: str
+    pre: str
+    post: str
+    weights: Floats
+    delay: Delay
+    delays: Floats
+    max_delay: int
+
+    def __post_init__(self) -> None:
+        weights = np.asarray(self.weights)
+        if weights.ndim != 2:
+            raise ValueError(
+                f"{self.name}: weights must have shape (post, pre), not {weights.shape}"
+            )
+        object.__setattr__(self, "delay", Delay(self.delay))
+        post, pre = weights.shape
+        shape = {
+            Delay.NONE: (),
+            Delay.AXONAL: (pre,),
+            Delay.DENDRITIC: (post,),
+            Delay.SYNAPTIC: (post, pre),
+        }[self.delay]
+        object.__setattr__(self, "weights", _floats(self.name, "weights", weights, (post, pre)))
+        object.__setattr__(self, "delays", _floats(self.name, "delays", self.delays, shape))
+        if self.max_delay < 0:
+            raise ValueError(f"{self.name}: max_delay must not be negative, not {self.max_delay}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A float network; populations are updated in the order given.
+
+    A projection whose post population comes after its pre population is feed-forward
+    (delay >= 0); any other is recurrent (delay >= 1).
+
+    dt_ms : length of one step in ms.  steps : length of one recording in steps.
+    labels : class names in readout order (may be empty).  provenance : how it was made, plain
+    strings and numbers.
+    """
+
+    dt_ms: float
+    steps: int
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    labels: tuple[str, ...] = ()
+    provenance: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.dt_ms) and self.dt_ms > 0):
+            raise ValueError(f"dt_ms must be a positive number, not {self.dt_ms}")
+        if self.steps < 1:
+            raise ValueError(f"steps must be at least 1, not {self.steps}")
+        sizes: dict[str, int] = {}
+        for population in self.populations:
+            if population.name in sizes:
+                raise ValueError(f"two populations are called {population.name!r}")
+            sizes[population.name] = population.size
+        kinds = [type(p) for p in self.populations]
+        if kinds.count(Input) != 1 or kinds.count(Readout) != 1:
+            raise ValueError(
+                "a network needs exactly one input and one readout population, "
+                f"not {kinds.count(Input)} and {kinds.count(Readout)}"
+            )
+        names: set[str] = set()
+        for projection in self.projections:
+            if projection.name in names:
+                raise ValueError(f"two projections are called {projection.name!r}")
+            names.add(projection.name)
+            self._check(projection, sizes)
+        if self.labels and len(self.labels) != self.readout.size:
+            raise ValueError(
+                f"labels must name the {self.readout.size} readouts, not {len(self.labels)}"
+            )
+
+    def _check(self, projection: Projection, sizes: Mapping[str, int]) -> None:
+        for end in (projection.pre, projection.post):
+            if end not in sizes:
+                raise ValueError(f"{projection.name}: there is no population {end!r}")
+        shape = (sizes[projection.post], sizes[projection.pre])
+        if projection.weights.shape != shape:
+            raise ValueError(
+                f"{projection.name}: weights must have shape (post, pre) = {shape}, "
+                f"not {projection.weights.shape}"
+            )
+        if isinstance(self.population(projection.post), Input):
+            raise ValueError(f"{projection.name}: the input population cannot receive spikes")
+        if isinstance(self.population(projection.pre), Readout):
+            raise ValueError(f"{projection.name}: the readout population emits no spikes")
+        if projection.max_delay < self.min_delay(projection):
+            raise ValueError(
+                f"{projection.name}: max_delay must be at least {self.min_delay(projection)}, "
+                f"not {projection.max_delay}"
+            )
+
+    @property
+    def input(self) -> Input:
+        """The input population."""
+        return next(p for p in self.populations if isinstance(p, Input))
+
+    @property
+    def readout(self) -> Readout:
+        """The readout population."""
+        return next(p for p in self.populations if isinstance(p, Readout))
+
+    def population(self, name: str) -> Population:
+        """Find the population called `name`."""
+        return next(p for p in self.populations if p.name == name)
+
+    def min_delay(self, projection: Projection) -> int:
+        """0 for a feed-forward projection, 1 for a recurrent one."""
+        order = [p.name for p in self.populations]
+        return int(order.index(projection.pre) >= order.index(projection.post))
+
+    def steps_of(self, projection: Projection) -> Steps:
+        """Return the applied delays n = clamp(round(d), min_delay, max_delay), half to even.
+
+        Returns
+        -------
+        int64[post, pre], in steps (a read-only broadcast unless the delays are synaptic).
+        """
+        n = np.clip(
+            np.rint(projection.delays), self.min_delay(projection), projection.max_delay
+        ).astype(np.int64)
+        if projection.delay is Delay.DENDRITIC:
+            n = n[:, None]
+        return np.broadcast_to(n, projection.weights.shape)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers: weights, delays (where there is a delay mode) and biases."""
+        synapses = sum(
+            p.weights.size + (p.delays.size if p.delay is not Delay.NONE else 0)
+            for p in self.projections
+        )
+        return synapses + sum(p.size for p in self.populations if not isinstance(p, Input))
