@@ -1,0 +1,152 @@
+"""Chips with names."""
+
+from datapath.chip import Axon, Chip, Compare, Leak, Lif, Readout, Rounding, Synapse
+from datapath.format import Format
+
+TINY = Chip(
+    channels=8,
+    neurons=16,
+    populations=4,
+    projections=8,
+    synapses=128,
+    lanes=2,
+    axon=Axon(
+        count=Format(3, signed=False),
+        channel_steps=8,
+        neuron_steps=8,
+        delay=Format(3, signed=False),
+        delays=16,
+    ),
+    synapse=Synapse(
+        weight=Format(5),
+        scale=Format(2, signed=False),
+        acc=Format(16),
+        slots=8,
+        delay=Format(3, signed=False),
+        dendritic=8,
+        synaptic=True,
+    ),
+    lif=Lif(
+        v=Format(12),
+        bias=Format(8),
+        leak=Leak.MULTIPLY,
+        coefficient=Format(7, 6, signed=False),
+        rounding=Rounding.FLOOR,
+        compare=Compare.GE,
+    ),
+    readout=Readout(score=Format(20), classes=4),
+)
+"""Every feature once, small enough to try every corner."""
+
+TINY_SHIFT = Chip(
+    channels=8,
+    neurons=16,
+    populations=4,
+    projections=8,
+    synapses=256,
+    lanes=1,
+    axon=Axon(
+        count=Format(3, signed=False),
+        channel_steps=16,
+        neuron_steps=2,
+        delay=Format(4, signed=False),
+        delays=8,
+    ),
+    synapse=Synapse(
+        weight=Format(8),
+        scale=Format(1, signed=False),
+        acc=Format(18),
+        slots=1,
+        delay=Format(1, signed=False),
+        dendritic=0,
+        synaptic=False,
+    ),
+    lif=Lif(
+        v=Format(14),
+        bias=Format(8),
+        leak=Leak.SHIFT,
+        coefficient=Format(3, signed=False),
+        rounding=Rounding.ZERO,
+        compare=Compare.GT,
+    ),
+    readout=Readout(score=Format(20), classes=4),
+)
+"""Axonal delays only, shift leak, one lane."""
+
+DIGITS_AXONAL = Chip(
+    channels=144,
+    neurons=152,
+    populations=2,
+    projections=3,
+    synapses=5024,
+    lanes=8,
+    axon=Axon(
+        count=Format(5, signed=False),
+        channel_steps=64,
+        neuron_steps=2,
+        delay=Format(6, signed=False),
+        delays=140,
+    ),
+    synapse=Synapse(
+        weight=Format(8),
+        scale=Format(3, signed=False),
+        acc=Format(24),
+        slots=1,
+        delay=Format(1, signed=False),
+        dendritic=0,
+        synaptic=False,
+    ),
+    lif=Lif(
+        v=Format(16),
+        bias=Format(16),
+        leak=Leak.MULTIPLY,
+        coefficient=Format(9, 8, signed=False),
+        rounding=Rounding.NEAREST,
+        compare=Compare.GE,
+    ),
+    readout=Readout(score=Format(28), classes=20),
+)
+"""140 channels, 128 recurrent neurons, 20 readouts; axonal delays up to 63 ticks on the input."""
+
+DIGITS_SYNAPTIC = Chip(
+    channels=144,
+    neurons=152,
+    populations=2,
+    projections=3,
+    synapses=5024,
+    lanes=8,
+    axon=Axon(
+        count=Format(5, signed=False),
+        channel_steps=2,
+        neuron_steps=2,
+        delay=Format(1, signed=False),
+        delays=0,
+    ),
+    synapse=Synapse(
+        weight=Format(8),
+        scale=Format(3, signed=False),
+        acc=Format(24),
+        slots=64,
+        delay=Format(6, signed=False),
+        dendritic=0,
+        synaptic=True,
+    ),
+    lif=Lif(
+        v=Format(16),
+        bias=Format(16),
+        leak=Leak.MULTIPLY,
+        coefficient=Format(9, 8, signed=False),
+        rounding=Rounding.NEAREST,
+        compare=Compare.GE,
+    ),
+    readout=Readout(score=Format(28), classes=20),
+)
+"""The same network with a delay of up to 63 ticks on every synapse."""
+
+CHIPS = {
+    "tiny": TINY,
+    "tiny-shift": TINY_SHIFT,
+    "digits-axonal": DIGITS_AXONAL,
+    "digits-synaptic": DIGITS_SYNAPTIC,
+}
+"""The names the command line knows."""

@@ -1,0 +1,217 @@
+"""Datapath parameters: one frozen dataclass per block, and the chip they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from datapath.format import Format
+
+LARGEST = 1 << 24
+"""No memory of a chip has more words than this."""
+
+
+class Leak(StrEnum):
+    """How a membrane decays."""
+
+    SHIFT = "shift"
+    MULTIPLY = "multiply"
+
+
+class Rounding(StrEnum):
+    """Where the bits go that a right shift drops."""
+
+    FLOOR = "floor"
+    ZERO = "zero"
+    NEAREST = "nearest"
+
+
+class Compare(StrEnum):
+    """When a membrane fires."""
+
+    GE = ">="
+    GT = ">"
+
+
+def _power_of_two(name: str, value: int, least: int) -> None:
+    if value < least or value & (value - 1) or value > LARGEST:
+        raise ValueError(
+            f"{name} must be a power of two between {least} and {LARGEST}, not {value}"
+        )
+
+
+def _within(name: str, value: int, least: int, most: int = LARGEST) -> None:
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, not {value}")
+
+
+def _unsigned(name: str, fmt: Format) -> None:
+    if fmt.signed:
+        raise ValueError(f"{name} must be unsigned, not {fmt}")
+
+
+def _signed(name: str, fmt: Format) -> None:
+    if not fmt.signed:
+        raise ValueError(f"{name} must be signed, not {fmt}")
+
+
+@dataclass(frozen=True, slots=True)
+class Axon:
+    """Spike history of every source, read at the age of the axonal delay.
+
+    count : unsigned; events of one input channel in one tick.
+    channel_steps, neuron_steps : depth of the history of input channels and of neurons, in ticks.
+    delay : unsigned; axonal delay word.  delays : number of axonal delay words; 0 builds none.
+    """
+
+    count: Format
+    channel_steps: int
+    neuron_steps: int
+    delay: Format
+    delays: int
+
+    def __post_init__(self) -> None:
+        _unsigned("axon.count", self.count)
+        _unsigned("axon.delay", self.delay)
+        _power_of_two("axon.channel_steps", self.channel_steps, 2)
+        _power_of_two("axon.neuron_steps", self.neuron_steps, 2)
+        _within("axon.delays", self.delays, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Synapse:
+    """Weighted delivery into the ring of accumulators.
+
+    weight : signed.  scale : unsigned; left shift of a projection's products.
+    acc : signed; wide enough for every sum, which `Image` checks against its weights.
+    slots : ticks a delivery can be ahead, the depth of the accumulator ring; 1 is no ring.
+    delay : unsigned; dendritic and synaptic delay word.
+    dendritic : number of dendritic delay words of `lanes` delays; 0 builds none.
+    synaptic : whether every synapse has a delay word.
+    """
+
+    weight: Format
+    scale: Format
+    acc: Format
+    slots: int
+    delay: Format
+    dendritic: int
+    synaptic: bool
+
+    def __post_init__(self) -> None:
+        _signed("synapse.weight", self.weight)
+        _unsigned("synapse.scale", self.scale)
+        _signed("synapse.acc", self.acc)
+        _unsigned("synapse.delay", self.delay)
+        _power_of_two("synapse.slots", self.slots, 1)
+        _within("synapse.dendritic", self.dendritic, 0)
+        _within("synapse.scale.max", self.scale.max, 0, 15)
+        if self.acc.width < self.weight.width:
+            raise ValueError(
+                f"synapse.acc must be at least as wide as synapse.weight, not {self.acc}"
+            )
+        if (self.dendritic or self.synaptic) and self.slots < 2:
+            raise ValueError(
+                "synapse.slots must be at least 2 where delays are dendritic or synaptic, "
+                f"not {self.slots}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Lif:
+    """Leaky integrate-and-fire stage.
+
+    v : signed; membrane, and threshold.  bias : signed; added every tick.
+    leak : SHIFT: v - (v >> coefficient), coefficient 0 being no leak at all;
+        MULTIPLY: v * coefficient >> coefficient.frac.
+    coefficient : unsigned; one per neuron.  rounding : of the leak's right shift.
+    """
+
+    v: Format
+    bias: Format
+    leak: Leak
+    coefficient: Format
+    rounding: Rounding
+    compare: Compare
+
+    def __post_init__(self) -> None:
+        _signed("lif.v", self.v)
+        _signed("lif.bias", self.bias)
+        _unsigned("lif.coefficient", self.coefficient)
+        if self.leak is Leak.SHIFT and self.coefficient.max >= 2 * self.v.width:
+            raise ValueError(
+                f"lif.coefficient must be narrower: a shift by {self.coefficient.max} leaves "
+                f"nothing of {self.v}"
+            )
+        if self.leak is Leak.MULTIPLY and not 1 <= self.coefficient.frac < self.coefficient.width:
+            raise ValueError(
+                "lif.coefficient must hold the number 1: frac must be between 1 and "
+                f"{self.coefficient.width - 1}, not {self.coefficient.frac}"
+            )
+
+    @property
+    def one(self) -> int:
+        """The coefficient that does not leak."""
+        return 0 if self.leak is Leak.SHIFT else 1 << self.coefficient.frac
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """Score of every class: its readout membrane summed over the recording.
+
+    score : signed.  classes : largest number of readouts.
+    """
+
+    score: Format
+    classes: int
+
+    def __post_init__(self) -> None:
+        _signed("readout.score", self.score)
+        _within("readout.classes", self.classes, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """Capacities and formats: everything two engineers agree on before they write.
+
+    channels : input channels, a multiple of `lanes`.  neurons : LIF neurons and readouts, each
+    population padded to a multiple of `lanes`.  populations, projections : entries of the two
+    tables.  synapses : words of the weight memory, `lanes` synapses each.
+    lanes : synapses per clock, neurons per clock.
+    """
+
+    channels: int
+    neurons: int
+    populations: int
+    projections: int
+    synapses: int
+    lanes: int
+    axon: Axon
+    synapse: Synapse
+    lif: Lif
+    readout: Readout
+
+    def __post_init__(self) -> None:
+        _power_of_two("lanes", self.lanes, 1)
+        for name in ("channels", "neurons"):
+            value = getattr(self, name)
+            _within(name, value, self.lanes)
+            if value % self.lanes:
+                raise ValueError(f"{name} must be a multiple of lanes = {self.lanes}, not {value}")
+        _within("populations", self.populations, 1, 256)
+        _within("projections", self.projections, 1, 4096)
+        _within("synapses", self.synapses, 1)
+        if self.readout.score.width < self.lif.v.width:
+            raise ValueError(
+                f"readout.score must be at least as wide as lif.v, not {self.readout.score}"
+            )
+
+    @property
+    def neuron_blocks(self) -> int:
+        """Words of the neuron memories, `lanes` neurons each."""
+        return self.neurons // self.lanes
+
+    @property
+    def channel_blocks(self) -> int:
+        """Blocks of `lanes` input channels."""
+        return self.channels // self.lanes
