@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
+MAX_WHOLE = 2**31 - 1
 
 
 class Delay(StrEnum):
@@ -31,7 +33,10 @@ class Reset(StrEnum):
 
 def _floats(owner: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
     """Read-only float64 copy of `value`, a scalar being spread over `shape`; all finite."""
-    array = np.array(value, dtype=np.float64)
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{owner}: {name} must be an array of real numbers") from None
     if array.ndim == 0:
         array = np.full(shape, array[()])
     if array.shape != shape:
@@ -44,11 +49,25 @@ def _floats(owner: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> 
     return array
 
 
-def _sized(name: str, size: int) -> None:
-    if not name or "/" in name:
-        raise ValueError(f"a population's name must not be empty or contain '/', not {name!r}")
-    if size < 1:
-        raise ValueError(f"{name}: size must be at least 1, not {size}")
+def _named(kind: str, name: str) -> None:
+    # Names become member names of a file, where both slashes and control characters mislead.
+    if not name or not name.isprintable() or "/" in name or "\\" in name:
+        raise ValueError(
+            f"a {kind}'s name must be printable, not empty and without slashes, not {name!r}"
+        )
+
+
+def _whole(owner: str, name: str, value: object, least: int) -> int:
+    """`value` as an int between `least` and the largest int32, which every kernel can hold."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ValueError(f"{owner}: {name} must be a whole number, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"{owner}: {name} must be at least {least}, not {number}")
+    if number > MAX_WHOLE:
+        raise ValueError(f"{owner}: {name} must be at most {MAX_WHOLE}, not {number}")
+    return number
 
 
 def _decaying(name: str, alpha: Floats) -> None:
@@ -70,9 +89,9 @@ class Input:
     units: int
 
     def __post_init__(self) -> None:
-        _sized(self.name, self.size)
-        if self.units < self.size:
-            raise ValueError(f"{self.name}: units must be at least {self.size}, not {self.units}")
+        _named("population", self.name)
+        object.__setattr__(self, "size", _whole(self.name, "size", self.size, 1))
+        object.__setattr__(self, "units", _whole(self.name, "units", self.units, self.size))
 
     @property
     def units_per_channel(self) -> int:
@@ -85,9 +104,11 @@ class Lif:
     """Leaky integrate-and-fire neurons.
 
     u[t] = alpha u[t-1] + sum(w s[t-n]) + bias;  z[t] = u[t] >= threshold;  then the reset of
-    fired neurons: u -= threshold, or u = 0.  alpha, threshold, bias : float64[size], per step;
-    a scalar is spread over all neurons.  Multiply leak exp(-dt/tau) or 1 - dt/tau: whoever makes
-    the population states alpha, so no integration scheme is implied.
+    fired neurons: u -= threshold, or u = 0.  u[-1] = 0.
+
+    alpha, threshold, bias : float64[size], per step; a scalar is spread over all neurons.
+        exp(-dt/tau) or 1 - dt/tau: whoever makes the population states alpha, so no integration
+        scheme is implied.
     """
 
     name: str
@@ -98,7 +119,8 @@ class Lif:
     reset: Reset = Reset.SUBTRACT
 
     def __post_init__(self) -> None:
-        _sized(self.name, self.size)
+        _named("population", self.name)
+        object.__setattr__(self, "size", _whole(self.name, "size", self.size, 1))
         for name in ("alpha", "threshold", "bias"):
             array = _floats(self.name, name, getattr(self, name), (self.size,))
             object.__setattr__(self, name, array)
@@ -115,7 +137,7 @@ class Lif:
 class Readout:
     """Leaky integrators that never fire; the class is the argmax of y summed over time.
 
-    y[t] = alpha y[t-1] + sum(w s[t-n]) + bias.  alpha, bias : float64[size], per step.
+    y[t] = alpha y[t-1] + sum(w s[t-n]) + bias;  y[-1] = 0.  alpha, bias : float64[size], per step.
     """
 
     name: str
@@ -124,7 +146,8 @@ class Readout:
     bias: Floats
 
     def __post_init__(self) -> None:
-        _sized(self.name, self.size)
+        _named("population", self.name)
+        object.__setattr__(self, "size", _whole(self.name, "size", self.size, 1))
         for name in ("alpha", "bias"):
             array = _floats(self.name, name, getattr(self, name), (self.size,))
             object.__setattr__(self, name, array)
@@ -154,6 +177,7 @@ class Projection:
     max_delay: int
 
     def __post_init__(self) -> None:
+        _named("projection", self.name)
         weights = np.asarray(self.weights)
         if weights.ndim != 2:
             raise ValueError(
@@ -169,8 +193,8 @@ class Projection:
         }[self.delay]
         object.__setattr__(self, "weights", _floats(self.name, "weights", weights, (post, pre)))
         object.__setattr__(self, "delays", _floats(self.name, "delays", self.delays, shape))
-        if self.max_delay < 0:
-            raise ValueError(f"{self.name}: max_delay must not be negative, not {self.max_delay}")
+        largest = _whole(self.name, "max_delay", self.max_delay, 0)
+        object.__setattr__(self, "max_delay", largest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,8 +219,7 @@ class Network:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.dt_ms) and self.dt_ms > 0):
             raise ValueError(f"dt_ms must be a positive number, not {self.dt_ms}")
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, not {self.steps}")
+        object.__setattr__(self, "steps", _whole("network", "steps", self.steps, 1))
         sizes: dict[str, int] = {}
         for population in self.populations:
             if population.name in sizes:
