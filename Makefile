@@ -1,0 +1,39 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup ready check test sim demo mutants verilog bench lock clean
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export AMARANTH_USE_YOSYS := builtin
+export OBJCACHE := $(shell command -v ccache)
+# cocotb would rewrite the assertions of every module, Numba's included: seconds at each start.
+export COCOTB_REWRITE_ASSERTION_FILES := test_*.py
+# Without byte code each of those starts compiles NumPy and Numba again.
+unexport PYTHONDONTWRITEBYTECODE
+
+BLOCK ?=
+
+help:     ## list the targets
+	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+setup:    ## create .venv from the lock files, and what the benches need where apt-get allows
+	@tools/setup.sh
+ready:
+	@tools/setup.sh --ready
+check: ready    ## lint, formatting, types
+	ruff check . && ruff format --check . && mypy
+test: ready     ## every room except the benches; no simulator needed
+	pytest tests
+sim: ready      ## gates against emulator, bit for bit (BLOCK=lif for one)
+	SIM=icarus pytest $(if $(BLOCK),sim/test_$(BLOCK).py,sim)
+	$(if $(filter-out chip,$(BLOCK)),,SIM=verilator pytest sim/test_chip.py)
+demo: ready     ## a trained network to a verified chip, on embedded data
+	ranvier demo
+mutants: ready  ## change the gates one line at a time; every bench must notice
+	python -m sim.mutants
+verilog: ready  ## write build/chip.v
+	python -m rtl
+bench: ready    ## speed and size
+	python -m bench
+lock:     ## write the lock files from pyproject.toml (ARGS=--upgrade renews the pins)
+	tools/lock.sh $(ARGS)
+clean:    ## remove what make made, except .venv
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
