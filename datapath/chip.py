@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from datapath.format import Format
 
+Word = TypeVar("Word", bound=StrEnum)
+
 LARGEST = 1 << 24
 """No memory of a chip has more words than this."""
+
+WIDEST = 1 << 10
+"""No chip has more lanes than this."""
 
 
 class Leak(StrEnum):
@@ -33,11 +39,9 @@ class Compare(StrEnum):
     GT = ">"
 
 
-def _power_of_two(name: str, value: int, least: int) -> None:
-    if value < least or value & (value - 1) or value > LARGEST:
-        raise ValueError(
-            f"{name} must be a power of two between {least} and {LARGEST}, not {value}"
-        )
+def _power_of_two(name: str, value: int, least: int, most: int = LARGEST) -> None:
+    if value < least or value & (value - 1) or value > most:
+        raise ValueError(f"{name} must be a power of two between {least} and {most}, not {value}")
 
 
 def _within(name: str, value: int, least: int, most: int = LARGEST) -> None:
@@ -53,6 +57,15 @@ def _unsigned(name: str, fmt: Format) -> None:
 def _signed(name: str, fmt: Format) -> None:
     if not fmt.signed:
         raise ValueError(f"{name} must be signed, not {fmt}")
+
+
+def choice(name: str, value: str, kind: type[Word]) -> Word:
+    """Return the member of `kind` that is written `value`."""
+    try:
+        return kind(value)
+    except ValueError:
+        known = " or ".join(repr(str(word)) for word in kind)
+        raise ValueError(f"{name} must be {known}, not {value!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +151,8 @@ class Lif:
         _signed("lif.v", self.v)
         _signed("lif.bias", self.bias)
         _unsigned("lif.coefficient", self.coefficient)
+        for name, kind in (("leak", Leak), ("rounding", Rounding), ("compare", Compare)):
+            object.__setattr__(self, name, choice(f"lif.{name}", getattr(self, name), kind))
         if self.leak is Leak.SHIFT and self.coefficient.max >= 2 * self.v.width:
             raise ValueError(
                 f"lif.coefficient must be narrower: a shift by {self.coefficient.max} leaves "
@@ -192,7 +207,7 @@ class Chip:
     readout: Readout
 
     def __post_init__(self) -> None:
-        _power_of_two("lanes", self.lanes, 1)
+        _power_of_two("lanes", self.lanes, 1, WIDEST)
         for name in ("channels", "neurons"):
             value = getattr(self, name)
             _within(name, value, self.lanes)
@@ -201,6 +216,16 @@ class Chip:
         _within("populations", self.populations, 1, 256)
         _within("projections", self.projections, 1, 4096)
         _within("synapses", self.synapses, 1)
+        for name, blocks, steps in (
+            ("axon.channel_steps", self.channel_blocks, self.axon.channel_steps),
+            ("axon.neuron_steps", self.neuron_blocks, self.axon.neuron_steps),
+            ("synapse.slots", self.neuron_blocks, self.synapse.slots),
+        ):
+            if blocks * steps > LARGEST:
+                raise ValueError(
+                    f"{name} = {steps} needs a memory of {blocks * steps} words, "
+                    f"and the largest has {LARGEST}"
+                )
         if self.readout.score.width < self.lif.v.width:
             raise ValueError(
                 f"readout.score must be at least as wide as lif.v, not {self.readout.score}"

@@ -27,6 +27,10 @@ class Format(_Fields):
             raise ValueError(f"frac must be between -64 and 64 bits, not {frac}")
         return super().__new__(cls, width, frac, signed)
 
+    def __getnewargs_ex__(self) -> tuple[tuple[int, int], dict[str, bool]]:
+        # A named tuple copies and pickles through positional arguments; `signed` has to be named.
+        return (self.width, self.frac), {"signed": self.signed}
+
     @property
     def min(self) -> int:
         """Smallest representable integer."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from datapath.chip import Chip
+from datapath.chip import Chip, choice
 from datapath.format import Format
 
 Integers = NDArray[np.int64]
@@ -38,11 +40,27 @@ class Delay(StrEnum):
     SYNAPTIC = "synaptic"
 
 
+def _named(kind: str, name: str) -> None:
+    # Names are printed in tables, headers and one-sentence errors.
+    if not isinstance(name, str) or not name.isprintable() or not name:
+        raise ValueError(f"a {kind}'s name must be printable and not empty, not {name!r}")
+
+
+def _whole(name: str, value: SupportsIndex) -> int:
+    """`value` as a plain int."""
+    try:
+        return int(operator.index(value))
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, not {value!r}") from None
+
+
 def _integers(owner: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> Integers:
     """Read-only int64 copy of `value`, a scalar being spread over `shape`."""
     given = np.asarray(value)
     if given.dtype.kind not in "iub":
         raise ValueError(f"{owner}: {name} must hold integers, not {given.dtype}")
+    if given.dtype.kind == "u" and given.max(initial=0) > np.iinfo(np.int64).max:
+        raise ValueError(f"{owner}: {name} = {given.max()} does not fit 64 bits")
     array = np.full(shape, given) if given.ndim == 0 else given.astype(np.int64)
     if array.shape != shape:
         raise ValueError(f"{owner}: {name} must have shape {shape}, not {array.shape}")
@@ -58,6 +76,13 @@ def _fit(owner: str, name: str, array: Integers, fmt: Format) -> None:
         where = ", ".join(str(int(n)) for n in np.unravel_index(int(bad[0]), array.shape))
         index = f"[{where}]" if where else ""
         raise ValueError(f"{owner}: {name}{index} = {array.flat[bad[0]]} does not fit {fmt}")
+
+
+def _sums(weights: Integers) -> NDArray[np.object_]:
+    """Sum every row exactly: wide weights, scales and counts together leave int64."""
+    top, rest = weights >> 24, weights & ((1 << 24) - 1)
+    sums: NDArray[np.object_] = top.sum(axis=1).astype(object) * (1 << 24) + rest.sum(axis=1)
+    return sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,13 +105,18 @@ class Population:
     emit: bool
 
     def __post_init__(self) -> None:
+        _named("population", self.name)
+        object.__setattr__(self, "size", _whole(f"{self.name}: size", self.size))
         if self.size < 1:
             raise ValueError(f"{self.name}: size must be at least 1, not {self.size}")
         for name in ("threshold", "bias", "coefficient"):
             array = _integers(self.name, name, getattr(self, name), (self.size,))
             object.__setattr__(self, name, array)
-        object.__setattr__(self, "kind", Kind(self.kind))
-        object.__setattr__(self, "reset", Reset(self.reset))
+        object.__setattr__(self, "kind", choice(f"{self.name}: kind", self.kind, Kind))
+        object.__setattr__(self, "reset", choice(f"{self.name}: reset", self.reset, Reset))
+        if not isinstance(self.emit, bool | np.bool_):
+            raise ValueError(f"{self.name}: emit must be True or False, not {self.emit!r}")
+        object.__setattr__(self, "emit", bool(self.emit))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,10 +140,13 @@ class Projection:
     resolution: int
 
     def __post_init__(self) -> None:
+        _named("projection", self.name)
         shape = np.shape(self.weights)
         if len(shape) != 2:
             raise ValueError(f"{self.name}: weights must have shape (post, pre), not {shape}")
-        object.__setattr__(self, "delay", Delay(self.delay))
+        for what in ("scale", "resolution"):
+            object.__setattr__(self, what, _whole(f"{self.name}: {what}", getattr(self, what)))
+        object.__setattr__(self, "delay", choice(f"{self.name}: delay", self.delay, Delay))
         post, pre = shape
         of_delays = {
             Delay.NONE: (),
@@ -158,6 +191,9 @@ class Image:
         self._check_accumulators()
 
     def _check_sizes(self) -> None:
+        _named("population", self.input_name)
+        for what in ("channels", "units", "dt_us", "steps"):
+            object.__setattr__(self, what, _whole(what, getattr(self, what)))
         names = [self.input_name, *(p.name for p in self.populations)]
         for name in names:
             if names.count(name) > 1:
@@ -267,15 +303,15 @@ class Image:
         """Every sum fits: no weight pattern and no event count can overflow an accumulator."""
         fmt = self.chip.synapse.acc
         for population in self.populations:
-            low = np.zeros(population.size, np.int64)
-            high = np.zeros(population.size, np.int64)
+            low = np.zeros(population.size, object)
+            high = np.zeros(population.size, object)
             for projection in self.projections:
                 if projection.post != population.name:
                     continue
-                times = self.chip.axon.count.max if projection.pre == self.input_name else 1
-                drive = (projection.weights << projection.scale) * times
-                low += np.minimum(drive, 0).sum(axis=1)
-                high += np.maximum(drive, 0).sum(axis=1)
+                count = self.chip.axon.count.max if projection.pre == self.input_name else 1
+                times = count << projection.scale
+                low += _sums(np.minimum(projection.weights, 0)) * times
+                high += _sums(np.maximum(projection.weights, 0)) * times
             for j in np.flatnonzero((low < fmt.min) | (high > fmt.max))[:1]:
                 raise ValueError(
                     f"{population.name}: neuron {j} can receive {low[j]} to {high[j]} in one tick, "

@@ -201,8 +201,9 @@ def words(memory: Memory, columns: Iterable[Integers]) -> Beats:
 def numbers(memory: Memory, beats: Beats) -> dict[str, Integers]:
     """Unpack words: the inverse of `words`, int64[words, lanes] per field name."""
     raw = np.ascontiguousarray(beats.astype("<u4")).view(np.uint8)
-    bits = np.unpackbits(raw.reshape(len(beats), -1), axis=1, bitorder="little")
-    lanes = bits[:, : memory.width].reshape(len(beats), memory.lanes, -1).astype(np.int64)
+    bits = np.unpackbits(raw.reshape(len(beats), memory.beats * 4), axis=1, bitorder="little")
+    shape = (len(beats), memory.lanes, memory.width // memory.lanes)
+    lanes = bits[:, : memory.width].reshape(shape).astype(np.int64)
     out: dict[str, Integers] = {}
     at = 0
     for field in memory.fields:
@@ -293,9 +294,10 @@ def contents(image: Image) -> dict[str, Beats]:
                     int(p.emit),
                 ]
                 for p in image.populations
-            ]
+            ],
+            len(population_fields(image.chip)),
         ),
-        "projections": _columns(table),
+        "projections": _columns(table, len(projection_fields(image.chip))),
         "neurons": [
             np.concatenate([_lanes(getattr(p, name), lanes) for p in image.populations])
             for name in ("threshold", "bias", "coefficient")
@@ -308,10 +310,10 @@ def contents(image: Image) -> dict[str, Beats]:
     return {m.name: words(m, columns[m.name]) for m in memories(image.chip) if not m.state}
 
 
-def _columns(rows: list[list[int]]) -> list[Integers]:
+def _columns(rows: list[list[int]], fields: int) -> list[Integers]:
     """One int64[words, 1] per field of a table given row by row."""
-    table = np.array(rows, np.int64)
-    return [table[:, n : n + 1] for n in range(table.shape[1])]
+    table = np.array(rows, np.int64).reshape(len(rows), fields)
+    return [table[:, n : n + 1] for n in range(fields)]
 
 
 def _stack(parts: list[Integers], lanes: int) -> Integers:
