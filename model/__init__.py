@@ -3,6 +3,21 @@
 Imports no other room.
 """
 
+from model.files import load, save
 from model.network import Delay, Input, Lif, Network, Population, Projection, Readout, Reset
+from model.simulation import Activity, simulate
 
-__all__ = ["Delay", "Input", "Lif", "Network", "Population", "Projection", "Readout", "Reset"]
+__all__ = [
+    "Activity",
+    "Delay",
+    "Input",
+    "Lif",
+    "Network",
+    "Population",
+    "Projection",
+    "Readout",
+    "Reset",
+    "load",
+    "save",
+    "simulate",
+]

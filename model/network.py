@@ -6,6 +6,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,10 +58,10 @@ def _named(kind: str, name: str) -> None:
         )
 
 
-def _whole(owner: str, name: str, value: object, least: int) -> int:
+def _whole(owner: str, name: str, value: SupportsIndex, least: int) -> int:
     """`value` as an int between `least` and the largest int32, which every kernel can hold."""
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index(value)
     except TypeError:
         raise ValueError(f"{owner}: {name} must be a whole number, not {value!r}") from None
     if number < least:

@@ -1,0 +1,237 @@
+"""Networks on disk: one npz file per network, without pickle.
+
+The header is JSON (format, version, populations, projections, labels, provenance); the arrays are
+float64, named `populations/NAME/FIELD` and `projections/NAME/FIELD`.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.archive import HEADER, Archive, write
+from model.network import Delay, Input, Lif, Network, Population, Projection, Readout, Reset
+
+FORMAT = "ranvier network"
+VERSION = 1
+POPULATION_ARRAYS = {
+    "input": (),
+    "lif": ("alpha", "threshold", "bias"),
+    "readout": ("alpha", "bias"),
+}
+Field = TypeVar("Field")
+Choice = TypeVar("Choice", Delay, Reset)
+KIND = {Input: "input", Lif: "lif", Readout: "readout"}
+
+
+def save(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write `network` to `path`, an npz file; the same network gives the same bytes.
+
+    Raises
+    ------
+    ValueError
+        An entry of the provenance is neither a string nor a finite number.
+    OSError
+        The folder does not exist or cannot be written; a file already there is left as it was.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for population in network.populations:
+        for name in POPULATION_ARRAYS[KIND[type(population)]]:
+            arrays[f"populations/{population.name}/{name}"] = getattr(population, name)
+    for projection in network.projections:
+        for name in ("weights", "delays"):
+            arrays[f"projections/{projection.name}/{name}"] = getattr(projection, name)
+    write(Path(path), _described(network), arrays)
+
+
+def _described(network: Network) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "dt_ms": float(network.dt_ms),
+        "steps": network.steps,
+        "labels": list(network.labels),
+        "provenance": {name: _plain(name, value) for name, value in network.provenance.items()},
+        "populations": [_population_described(p) for p in network.populations],
+        "projections": [
+            {
+                "name": p.name,
+                "pre": p.pre,
+                "post": p.post,
+                "delay": p.delay.value,
+                "max_delay": p.max_delay,
+            }
+            for p in network.projections
+        ],
+    }
+
+
+def _population_described(population: Population) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": population.name,
+        "kind": KIND[type(population)],
+        "size": population.size,
+    }
+    if isinstance(population, Input):
+        described["units"] = population.units
+    if isinstance(population, Lif):
+        described["reset"] = population.reset.value
+    return described
+
+
+def _plain(name: str, value: object) -> str | int | float:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float | np.floating) and np.isfinite(value):
+        return float(value)
+    raise ValueError(
+        f"provenance[{name!r}] must be a string or a finite number, not {reprlib.repr(value)}"
+    )
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read the network in `path`.
+
+    Sizes are compared with the size of the file before anything is allocated, and nothing in the
+    file is executed.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, cut short, of another kind or version, or describes no valid network.
+    OSError
+        The file does not exist or cannot be read.
+    """
+    with Archive(Path(path)) as archive:
+        described = _Fields(archive.path, HEADER, archive.header())
+        if described.get("format", str) != FORMAT:
+            raise ValueError(f"{path}: is not a {FORMAT} file")
+        version = described.get("version", int)
+        if version != VERSION:
+            raise ValueError(
+                f"{path}: has version {version}, but only version {VERSION} can be read: "
+                "install the release that wrote it"
+            )
+        try:
+            network = _network(archive, described)
+        except ValueError as error:
+            # The network's own sentences name population, field and value, but not the file.
+            sentence = str(error)
+            named = sentence.startswith(str(archive.path))
+            raise ValueError(sentence if named else f"{path}: {sentence}") from None
+        archive.close_complete()
+    return network
+
+
+def _network(archive: Archive, described: _Fields) -> Network:
+    populations = tuple(_population(archive, p) for p in described.each("populations"))
+    sizes = {p.name: p.size for p in populations}
+    return Network(
+        dt_ms=described.get("dt_ms", float),
+        steps=described.get("steps", int),
+        populations=populations,
+        projections=tuple(_projection(archive, p, sizes) for p in described.each("projections")),
+        labels=tuple(_label(archive.path, x) for x in described.get("labels", list)),
+        provenance={
+            name: _plain(name, value) for name, value in described.get("provenance", dict).items()
+        },
+    )
+
+
+def _label(path: Path, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{path}: labels must be strings, not {reprlib.repr(value)}")
+    return value
+
+
+def _population(archive: Archive, described: _Fields) -> Population:
+    name, kind = described.get("name", str), described.get("kind", str)
+    size = described.get("size", int)
+    if kind not in POPULATION_ARRAYS:
+        raise ValueError(
+            f"{archive.path}: population {name!r} has the unknown kind {kind!r}: "
+            f"it must be one of {', '.join(POPULATION_ARRAYS)}"
+        )
+    arrays = {
+        field: archive.array(f"populations/{name}/{field}", np.float64, (size,))
+        for field in POPULATION_ARRAYS[kind]
+    }
+    if kind == "input":
+        return Input(name, size, described.get("units", int))
+    if kind == "lif":
+        reset = described.choice("reset", Reset)
+        return Lif(name, size, arrays["alpha"], arrays["threshold"], arrays["bias"], reset)
+    return Readout(name, size, arrays["alpha"], arrays["bias"])
+
+
+def _projection(archive: Archive, described: _Fields, sizes: Mapping[str, int]) -> Projection:
+    name, pre, post = (described.get(field, str) for field in ("name", "pre", "post"))
+    for end in (pre, post):
+        if end not in sizes:
+            raise ValueError(f"{archive.path}: {name}: there is no population {end!r}")
+    delay = described.choice("delay", Delay)
+    shape = {
+        Delay.NONE: (),
+        Delay.AXONAL: (sizes[pre],),
+        Delay.DENDRITIC: (sizes[post],),
+        Delay.SYNAPTIC: (sizes[post], sizes[pre]),
+    }[delay]
+    return Projection(
+        name=name,
+        pre=pre,
+        post=post,
+        weights=archive.array(f"projections/{name}/weights", np.float64, (sizes[post], sizes[pre])),
+        delay=delay,
+        delays=archive.array(f"projections/{name}/delays", np.float64, shape),
+        max_delay=described.get("max_delay", int),
+    )
+
+
+class _Fields:
+    """A JSON object of the header, read field by field with its type."""
+
+    def __init__(self, path: Path, where: str, content: Mapping[str, Any]) -> None:
+        self.path, self.where, self.content = path, where, content
+
+    def get(self, name: str, kind: type[Field]) -> Field:
+        if name not in self.content:
+            raise ValueError(f"{self.path}: {self.where} has no field {name!r}")
+        value = self.content[name]
+        # JSON writes 10.0 as 10 in some hands.
+        if kind is float and type(value) is int and abs(value) < 2**53:
+            value = float(value)
+        # bool is an int to isinstance, but not to a reader of the file.
+        if type(value) is not kind:
+            raise ValueError(
+                f"{self.path}: {self.where}: {name} must be of type {kind.__name__}, "
+                f"not {reprlib.repr(value)}"
+            )
+        return value
+
+    def choice(self, name: str, kind: type[Choice]) -> Choice:
+        value = self.get(name, str)
+        known = [member.value for member in kind]
+        if value not in known:
+            raise ValueError(
+                f"{self.path}: {self.where}: {name} must be one of {', '.join(known)}, "
+                f"not {value!r}"
+            )
+        return kind(value)
+
+    def each(self, name: str) -> list[_Fields]:
+        items = self.get(name, list)
+        for index, item in enumerate(items):
+            if not isinstance(item, dict):
+                raise ValueError(
+                    f"{self.path}: {self.where}: {name}[{index}] must be an object, "
+                    f"not {reprlib.repr(item)}"
+                )
+        return [_Fields(self.path, f"{name}[{n}]", item) for n, item in enumerate(items)]
