@@ -1,0 +1,214 @@
+"""The register map of a chip in words, for the people who write its driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from datapath import ports
+from datapath.chip import Chip
+from datapath.files import digest
+from datapath.format import Format
+from datapath.image import Image
+from datapath.memory import BUS, Field, Memory, addresses, contents, control, controls, memories
+from datapath.schema import chip_digest
+
+MEANING = {
+    "control.populations": "populations in use",
+    "control.channel_blocks": "blocks of `lanes` input channels in use",
+    "populations.blocks": "blocks of `lanes` neurons",
+    "populations.size": "neurons",
+    "populations.projections": "projections that end here, in table order",
+    "populations.readout": "1: readout, never fires and is scored",
+    "populations.zero": "1: a spike empties the membrane; 0: it takes the threshold off",
+    "populations.emit": "1: spikes (readout: membranes) are sent",
+    "projections.neuron": "source is 1: a population; 0: the input channels",
+    "projections.pre": "first block of the source",
+    "projections.size": "sources, one row of weights each",
+    "projections.age": "youngest age of a spike that is read, in ticks",
+    "projections.axonal": "1: a delay word for every source",
+    "projections.dendritic": "1: a delay word for every target neuron",
+    "projections.synaptic": "1: a delay word for every synapse",
+    "projections.delays": "first word in `axonal_delays` or `dendritic_delays`",
+    "projections.resolution": "left shift of delay words",
+    "projections.weights": "first word in `weights` and `synaptic_delays`",
+    "projections.scale": "left shift of weights",
+    "neurons.threshold": "membrane at which a neuron fires",
+    "neurons.bias": "added in every tick",
+    "neurons.coefficient": "of the leak",
+    "weights.weight": "row after row of a projection, a row being the targets of one source",
+    "synaptic_delays.delay": "of the synapse at the same place in `weights`",
+    "dendritic_delays.delay": "of a target neuron",
+    "axonal_delays.delay": "of a source",
+    "host.address": "in beats",
+    "host.data": "beat to be written",
+    "host.write": "1: write `data` to `address`",
+    "host.read": "1: read `address`; the beat comes in `result`",
+    "i.op": "what to do",
+    "i.channel": "input channel of an EVENT",
+    "i.count": "events on it",
+    "o.op": "what it is",
+    "o.index": "neuron of its population, readout, or winner",
+    "o.value": "membrane of a READOUT, score of the winner at END",
+    "o.saturated": "END: something saturated in this tick",
+    "probe.v": "new membrane",
+    "probe.u": "sum before the reset",
+    "probe.fired": "the neuron fired",
+    "probe.saturated": "the sum saturated",
+}
+"""What every field is for; `registers` fails on a field without an entry."""
+
+OPERATIONS = {
+    "i.EVENT": "`count` events on `channel` in the coming tick",
+    "i.TICK": "run the tick",
+    "i.CLEAR": "start a recording",
+    "o.SPIKE": "neuron `index` fired",
+    "o.READOUT": "readout `index` has membrane `value`",
+    "o.END": "the tick is over; `index` leads with score `value`",
+}
+
+BUS_PROTOCOL = f"""\
+The bus carries one beat of {BUS} bits per clock, while the chip is idle: between a taken END or
+CLEAR and the next command. An address counts beats. A word of a memory is `beats` beats, the least
+significant at the lowest address; the next word begins `stride` addresses further. Write the beats
+of a word in rising order: the word is stored with its last beat. A beat that is read comes in
+`result` a fixed number of clocks later. Control registers hold their value until they are written.
+"""
+
+
+def placed(fields: Iterable[Field]) -> Iterator[tuple[Field, int]]:
+    """Yield every field with the bit at which it begins."""
+    at = 0
+    for field in fields:
+        yield field, at
+        at += field.fmt.width
+
+
+def bits(fmt: Format, at: int) -> str:
+    """Bit range of a field that begins at bit `at`, most significant first."""
+    return f"{at + fmt.width - 1}:{at}" if fmt.width > 1 else f"{at}"
+
+
+def kind(fmt: Format) -> str:
+    """Name a format in words."""
+    point = f", {fmt.frac} after the point" if fmt.frac else ""
+    plural = "s" if fmt.width > 1 else ""
+    return f"{'signed' if fmt.signed else 'unsigned'}, {fmt.width} bit{plural}{point}"
+
+
+def word_layout(memory: Memory) -> list[str]:
+    """Say where every field of a word of `memory` is, one line each."""
+    lines = [
+        f"bits {bits(field.fmt, at)}: {field.name} ({kind(field.fmt)})"
+        for field, at in placed(memory.fields)
+    ]
+    if memory.lanes > 1:
+        step = memory.width // memory.lanes
+        lines.append(f"of lane 0; lane n begins at bit {step} * n, n up to {memory.lanes - 1}")
+    return lines
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def _fields(owner: str, fields: Iterable[Field]) -> str:
+    return _table(
+        ("bits", "field", "format", "meaning"),
+        (
+            (
+                bits(field.fmt, at),
+                f"`{field.name}`",
+                kind(field.fmt),
+                MEANING[f"{owner}.{field.name}"],
+            )
+            for field, at in placed(fields)
+        ),
+    )
+
+
+def _memory_map(image: Image) -> str:
+    base, used = addresses(image.chip), contents(image)
+    return _table(
+        ("memory", "first address", "last address", "words", "in use", "bits", "beats", "stride"),
+        (
+            (
+                f"`{m.name}`",
+                f"0x{base[m.name]:x}",
+                f"0x{base[m.name] + m.words * m.stride - 1:x}",
+                m.words,
+                len(used[m.name]),
+                m.width,
+                m.beats,
+                m.stride,
+            )
+            for m in memories(image.chip)
+            if not m.state
+        ),
+    )
+
+
+def _words(chip: Chip) -> Iterator[str]:
+    for memory in memories(chip):
+        if not memory.state:
+            yield f"### {memory.name}\n"
+            yield _fields(memory.name, memory.fields)
+            if memory.lanes > 1:
+                yield (
+                    f"The bits are those of lane 0; lane `n` of {memory.lanes} begins at bit "
+                    f"{memory.width // memory.lanes} `n`.\n"
+                )
+
+
+def _stream(name: str, fields: Iterable[Field], ops: type[ports.Command | ports.Result]) -> str:
+    rows = ((int(op), op.name, OPERATIONS[f"{name}.{op.name}"]) for op in ops)
+    return f"{_fields(name, fields)}\n{_table(('op', 'name', 'meaning'), rows)}"
+
+
+def registers(image: Image) -> str:
+    """Describe bus, registers, memories and streams of `image.chip` in Markdown."""
+    chip, values = image.chip, controls(image)
+    parts = [
+        "# Registers and memories\n",
+        f"Chip `{chip_digest(chip)[:16]}` with {chip.lanes} lanes, image `{digest(image)[:16]}`.\n",
+        "## Host bus\n",
+        _table(
+            ("signal", "format", "meaning"),
+            (
+                (f"`{field.name}`", kind(field.fmt), MEANING[f"host.{field.name}"])
+                for field in ports.host(chip)
+            ),
+        ),
+        BUS_PROTOCOL,
+        "## Control registers\n",
+        _table(
+            ("address", "register", "bits", "value for this image", "meaning"),
+            (
+                (
+                    f"0x{addresses(chip)['control'] + n:x}",
+                    f"`{field.name}`",
+                    bits(field.fmt, 0),
+                    values[field.name],
+                    MEANING[f"control.{field.name}"],
+                )
+                for n, field in enumerate(control(chip))
+            ),
+        ),
+        "## Memory map\n",
+        _memory_map(image),
+        "Words past those in use are never read.\n",
+        "## Words\n",
+        *_words(chip),
+        "## Commands: stream `i`\n",
+        _stream("i", ports.command(chip), ports.Command),
+        "## Results: stream `o`\n",
+        _stream("o", ports.result(chip), ports.Result),
+        "## Probe: every lane\n",
+        _fields("probe", ports.probe(chip)),
+        "## Memories the host cannot reach\n",
+        _table(
+            ("memory", "words", "bits"),
+            ((f"`{m.name}`", m.words, m.width) for m in memories(chip) if m.state),
+        ),
+    ]
+    return "\n".join(parts)
