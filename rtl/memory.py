@@ -1,0 +1,194 @@
+"""Memories in gates: the layout of a word, the port the host loads one through, and the bus map.
+
+No memory of the chip is ever read and written at one address in the same clock.
+"""
+
+from collections.abc import Iterable
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from datapath import Chip, ports
+from datapath.memory import BUS, Field, Memory, addresses, control, memories, unsigned
+from rtl.fixed import shape
+
+
+def struct(fields: Iterable[Field]) -> data.StructLayout:
+    """Pack `fields`, the first one least significant."""
+    return data.StructLayout({field.name: shape(field.fmt) for field in fields})
+
+
+def word(spec: Memory) -> data.ArrayLayout:
+    """Layout of a word of `spec`: an array over its lanes of its fields."""
+    return data.ArrayLayout(struct(spec.fields), spec.lanes)
+
+
+def index(count: int) -> Shape:
+    """Shape of a number below `count`, at least one bit wide."""
+    return shape(unsigned(count - 1))
+
+
+def select(values, at):
+    """Element `at` of `values`; `at` may have no bits if there is only one."""
+    values = list(values)
+    return Array(values)[at] if len(values) > 1 else values[0]
+
+
+def below(at, count: int):
+    """Whether `at`, any number of its width, addresses one of `count` words."""
+    return at < count if count < 1 << len(at) else Const(1)
+
+
+class LoadPort(wiring.Signature):
+    """How the host reaches a loaded memory, seen from the host.
+
+    Members
+    -------
+    address : Out(index of a word)
+    write, data : Out(1), Out(word)
+        Write `data` at `address`; a read in the next clock sees it.
+    read, word : Out(1), In(word)
+        Read `address`; `word` holds it in the next clock. The chip itself must not be reading.
+    """
+
+    def __init__(self, spec: Memory) -> None:
+        super().__init__(
+            {
+                "address": Out(index(spec.words)),
+                "write": Out(1),
+                "data": Out(word(spec)),
+                "read": Out(1),
+                "word": In(word(spec)),
+            }
+        )
+
+
+def build(m: Module, spec: Memory) -> memory.Memory:
+    """Add the memory `spec` to `m`."""
+    m.submodules[spec.name] = built = memory.Memory(shape=word(spec), depth=spec.words, init=[])
+    return built
+
+
+def loaded(m: Module, spec: Memory, port, address, enable):
+    """Add the loaded memory `spec` to `m`, with the host at `port`.
+
+    address, enable : what the chip itself reads.
+
+    Returns
+    -------
+    The word that was read in the last clock that read one.
+    """
+    ram = build(m, spec)
+    write = ram.write_port()
+    read = ram.read_port()
+    m.d.comb += [
+        write.en.eq(port.write),
+        write.addr.eq(port.address),
+        write.data.eq(port.data),
+        read.en.eq(port.read | enable),
+        read.addr.eq(Mux(port.read, port.address, address)),
+        port.word.eq(read.data),
+    ]
+    return read.data
+
+
+class HostPort(wiring.Signature):
+    """The host bus, seen from the host: `datapath.ports.host`, and `result`."""
+
+    def __init__(self, chip: Chip) -> None:
+        members = {field.name: Out(shape(field.fmt)) for field in ports.host(chip)}
+        super().__init__({**members, "result": In(BUS)})
+
+
+class HostBus(wiring.Component):
+    """The memory map of `datapath.memory`, one beat per clock.
+
+    A write reaches a control register or a memory in the next clock. A read in clock n has its beat
+    in `result` in clock n + `datapath.timing.READ`; where there is no word, it reads 0.
+
+    Members
+    -------
+    host : In(HostPort(chip))
+    idle : In(1)
+        Without it, in the clock after `read` or `write`, the access does not happen.
+    control : Out(struct of `datapath.memory.control`)
+        The control registers.
+    <name> : Out(LoadPort)
+        One for every memory the host loads.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.specs = [spec for spec in memories(chip) if not spec.state]
+        super().__init__(
+            {
+                "host": In(HostPort(chip)),
+                "idle": In(1),
+                "control": Out(struct(control(chip))),
+                **{spec.name: Out(LoadPort(spec)) for spec in self.specs},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bus = Signal(struct(ports.host(self.chip)))
+        most = max(spec.beats for spec in self.specs)
+        lower = Signal((most - 1) * BUS)
+        write = Signal()
+        read = Signal()
+        m.d.comb += write.eq(bus.write & self.idle)
+        m.d.comb += read.eq(bus.read & self.idle)
+        for name in bus.shape().members:
+            m.d.sync += bus[name].eq(getattr(self.host, name))
+        with m.If(write):
+            m.d.sync += lower.eq(Cat(lower, bus.data)[BUS:])
+        beats = [self._registers(m, bus, write, read)]
+        beats += [self._memory(m, spec, bus, lower, write, read) for spec in self.specs]
+        result = beats[0]
+        for beat in beats[1:]:
+            result = result | beat
+        m.d.sync += self.host.result.eq(result)
+        return m
+
+    def _registers(self, m: Module, bus, write, read):
+        """Write and read the control registers; the beat comes two clocks after `read`."""
+        names = list(self.control.shape().members)
+        inside = exact_log2(1 << (len(names) - 1).bit_length())
+        here = Signal(name="control_here")
+        early = Signal(BUS, name="control_early")
+        beat = Signal(BUS, name="control_beat")
+        m.d.comb += here.eq(bus.address[inside:] == 0)
+        for number, name in enumerate(names):
+            with m.If(write & here & (bus.address[:inside] == number)):
+                m.d.sync += self.control[name].eq(bus.data)
+        held = [self.control[name] for name in names]
+        m.d.sync += early.eq(Mux(read & here, select(held, bus.address[:inside]), 0))
+        m.d.sync += beat.eq(early)
+        return beat
+
+    def _memory(self, m: Module, spec: Memory, bus, lower, write, read):
+        """Write and read one memory; the beat comes two clocks after `read`."""
+        port = getattr(self, spec.name)
+        low, high = exact_log2(spec.stride), exact_log2(spec.span)
+        here = Signal(name=f"{spec.name}_here")
+        asked = Signal(name=f"{spec.name}_asked")
+        which = Signal(index(spec.stride), name=f"{spec.name}_which")
+        beat = Signal(BUS, name=f"{spec.name}_beat")
+        at = bus.address[low:high]
+        region = addresses(self.chip)[spec.name] >> high
+        m.d.comb += here.eq((bus.address[high:] == region) & below(at, spec.words))
+        last = bus.address[:low] == spec.beats - 1
+        m.d.comb += [
+            port.address.eq(at),
+            port.write.eq(write & here & last),
+            port.data.eq(Cat(lower[len(lower) - (spec.beats - 1) * BUS :], bus.data)),
+            port.read.eq(read & here),
+        ]
+        m.d.sync += asked.eq(port.read)
+        m.d.sync += which.eq(bus.address[:low])
+        whole = Cat(port.word, Const(0, spec.stride * BUS - spec.width))
+        parts = [whole[n * BUS : (n + 1) * BUS] for n in range(spec.stride)]
+        m.d.sync += beat.eq(Mux(asked, select(parts, which), 0))
+        return beat
