@@ -7,30 +7,33 @@ from __future__ import annotations
 
 from datapath.chip import Chip
 
-EVENT = 3
+EVENT = 4
 """Accept one input event."""
 
-CLEAR = 2
+CLEAR = 1
 """Start a recording, beside one cycle per word of the deepest state memory."""
 
-TICK = 4
+TICK = 7
 """Accept a tick, and send its end marker."""
 
-POPULATION = 8
+POPULATION = 14
 """Read a population's entry, and fill and drain the membrane pipeline, beside its blocks."""
 
-PROJECTION = 12
+PROJECTION = 9
 """Read a projection's entry, and fill and drain the delivery pipeline, beside its sources."""
 
-ROW = 4
+ROW = 3
 """Fewest cycles of one delivery: an accumulator may be read again only after it was written."""
 
-EMIT = 6
+EMIT = 8
 """Fill and drain the read-out pipeline, beside one cycle per neuron."""
+
+READ = 4
+"""From a read on the host bus to its beat in `result`."""
 
 
 def clear_cycles(chip: Chip) -> int:
-    """Cycles in which a CLEAR command empties membranes, scores and the delay line."""
+    """Cycles in which a CLEAR command empties every state memory, side by side."""
     deepest = max(
         chip.neuron_blocks * chip.synapse.slots,
         chip.channel_blocks * chip.axon.channel_steps,
