@@ -41,6 +41,15 @@ def below(at, count: int):
     return at < count if count < 1 << len(at) else Const(1)
 
 
+def after(m: Module, value, name: str, clocks: int = 1):
+    """Return `value` as it was `clocks` ago, in registers called `name`."""
+    for clock in range(clocks):
+        held = Signal(value.shape(), name=name if clocks == 1 else f"{name}_{clock + 1}")
+        m.d.sync += held.eq(value)
+        value = held
+    return value
+
+
 class LoadPort(wiring.Signature):
     """How the host reaches a loaded memory, seen from the host.
 
