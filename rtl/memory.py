@@ -41,11 +41,12 @@ def below(at, count: int):
     return at < count if count < 1 << len(at) else Const(1)
 
 
-def after(m: Module, value, name: str, clocks: int = 1):
-    """Return `value` as it was `clocks` ago, in registers called `name`."""
+def after(m: Module, value, name: str, clocks: int = 1, advance=1):
+    """Return `value` as it was `clocks` clocks with `advance` ago, in registers called `name`."""
     for clock in range(clocks):
         held = Signal(value.shape(), name=name if clocks == 1 else f"{name}_{clock + 1}")
-        m.d.sync += held.eq(value)
+        with m.If(advance):
+            m.d.sync += held.eq(value)
         value = held
     return value
 
@@ -114,14 +115,14 @@ class HostPort(wiring.Signature):
 class HostBus(wiring.Component):
     """The memory map of `datapath.memory`, one beat per clock.
 
-    A write reaches a control register or a memory in the next clock. A read in clock n has its beat
-    in `result` in clock n + `datapath.timing.READ`; where there is no word, it reads 0.
+    A write in clock n can be read, by host or chip, from clock n + 2 on. A read in clock n has its
+    beat in `result` in clock n + `datapath.timing.READ`; where there is no word, it reads 0.
 
     Members
     -------
     host : In(HostPort(chip))
     idle : In(1)
-        Without it, in the clock after `read` or `write`, the access does not happen.
+        Without it, in the clock of `read` or `write`, the access does not happen.
     control : Out(struct of `datapath.memory.control`)
         The control registers.
     <name> : Out(LoadPort)
@@ -145,24 +146,24 @@ class HostBus(wiring.Component):
         bus = Signal(struct(ports.host(self.chip)))
         most = max(spec.beats for spec in self.specs)
         lower = Signal((most - 1) * BUS)
-        write = Signal()
-        read = Signal()
-        m.d.comb += write.eq(bus.write & self.idle)
-        m.d.comb += read.eq(bus.read & self.idle)
-        for name in bus.shape().members:
-            m.d.sync += bus[name].eq(getattr(self.host, name))
-        with m.If(write):
+        m.d.sync += [
+            bus.address.eq(self.host.address),
+            bus.data.eq(self.host.data),
+            bus.write.eq(self.host.write & self.idle),
+            bus.read.eq(self.host.read & self.idle),
+        ]
+        with m.If(bus.write):
             m.d.sync += lower.eq(Cat(lower, bus.data)[BUS:])
-        beats = [self._registers(m, bus, write, read)]
-        beats += [self._memory(m, spec, bus, lower, write, read) for spec in self.specs]
+        beats = [self._registers(m, bus)]
+        beats += [self._memory(m, spec, bus, lower) for spec in self.specs]
         result = beats[0]
         for beat in beats[1:]:
             result = result | beat
         m.d.sync += self.host.result.eq(result)
         return m
 
-    def _registers(self, m: Module, bus, write, read):
-        """Write and read the control registers; the beat comes two clocks after `read`."""
+    def _registers(self, m: Module, bus):
+        """Write and read the control registers; the beat comes two clocks after `bus.read`."""
         names = list(self.control.shape().members)
         inside = exact_log2(1 << (len(names) - 1).bit_length())
         here = Signal(name="control_here")
@@ -170,15 +171,15 @@ class HostBus(wiring.Component):
         beat = Signal(BUS, name="control_beat")
         m.d.comb += here.eq(bus.address[inside:] == 0)
         for number, name in enumerate(names):
-            with m.If(write & here & (bus.address[:inside] == number)):
+            with m.If(bus.write & here & (bus.address[:inside] == number)):
                 m.d.sync += self.control[name].eq(bus.data)
         held = [self.control[name] for name in names]
-        m.d.sync += early.eq(Mux(read & here, select(held, bus.address[:inside]), 0))
+        m.d.sync += early.eq(Mux(bus.read & here, select(held, bus.address[:inside]), 0))
         m.d.sync += beat.eq(early)
         return beat
 
-    def _memory(self, m: Module, spec: Memory, bus, lower, write, read):
-        """Write and read one memory; the beat comes two clocks after `read`."""
+    def _memory(self, m: Module, spec: Memory, bus, lower):
+        """Write and read one memory; the beat comes two clocks after `bus.read`."""
         port = getattr(self, spec.name)
         low, high = exact_log2(spec.stride), exact_log2(spec.span)
         here = Signal(name=f"{spec.name}_here")
@@ -191,9 +192,9 @@ class HostBus(wiring.Component):
         last = bus.address[:low] == spec.beats - 1
         m.d.comb += [
             port.address.eq(at),
-            port.write.eq(write & here & last),
+            port.write.eq(bus.write & here & last),
             port.data.eq(Cat(lower[len(lower) - (spec.beats - 1) * BUS :], bus.data)),
-            port.read.eq(read & here),
+            port.read.eq(bus.read & here),
         ]
         m.d.sync += asked.eq(port.read)
         m.d.sync += which.eq(bus.address[:low])

@@ -1,0 +1,250 @@
+"""The whole chip: its stages, and what runs between them."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from datapath import Chip, ports
+from datapath.memory import memories
+from datapath.ports import Result
+from rtl.axon import AxonStage
+from rtl.lif import LifStage
+from rtl.memory import HostBus, HostPort, after, below, build, index, loaded, select, struct
+from rtl.readout import ReadoutStage
+from rtl.sequencer import Sequencer
+from rtl.synapse import SynapseStage
+
+
+class ProbePort(wiring.Signature):
+    """What the update of a block of neurons shows, seen from the chip.
+
+    Members
+    -------
+    valid : Out(1)
+    block : Out(index of a block)
+    lanes : Out(array of `datapath.ports.probe`)
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "block": Out(index(chip.neuron_blocks)),
+                "lanes": Out(data.ArrayLayout(struct(ports.probe(chip)), chip.lanes)),
+            }
+        )
+
+
+class ChipTop(wiring.Component):
+    """Run any image that fits `chip`.
+
+    Holds the loaded memories `populations`, `projections` and `neurons`, and `membranes`; the
+    stages hold the others.
+
+    Members
+    -------
+    i : In(stream of `datapath.ports.command`)
+        Commands; `ready` while the chip is idle.
+    o : Out(stream of `datapath.ports.result`)
+        Results; a field that an operation does not have is 0.
+    host : In(HostPort(chip))
+        Control registers and loaded memories, while the chip is idle.
+    probe : Out(ProbePort(chip))
+        Every update of a block.
+    """
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.specs = {spec.name: spec for spec in memories(chip)}
+        super().__init__(
+            {
+                "i": In(stream.Signature(struct(ports.command(chip)))),
+                "o": Out(stream.Signature(struct(ports.result(chip)))),
+                "host": In(HostPort(chip)),
+                "probe": Out(ProbePort(chip)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.bus = bus = HostBus(self.chip)
+        m.submodules.sequencer = sequencer = Sequencer(self.chip)
+        m.submodules.axon = axon = AxonStage(self.chip)
+        m.submodules.synapse = synapse = SynapseStage(self.chip)
+        m.submodules.lif = lif = LifStage(self.chip)
+        m.submodules.readout = readout = ReadoutStage(self.chip)
+
+        # A delivery holds the scan up, and so does a result that is not taken.
+        advance = Signal()
+        m.d.comb += advance.eq(~synapse.busy & (~self.o.valid | self.o.ready))
+        self._load(m, bus, sequencer, axon, synapse)
+        self._receive(m, sequencer, axon)
+        self._deliver(m, sequencer, axon, synapse, advance)
+        v = self._update(m, bus, sequencer, axon, synapse, lif, advance)
+        self._emit(m, sequencer, axon, readout, v, advance)
+        saturated = Signal()
+        with m.If(lif.o_valid & lif.o_saturated.any() | axon.saturated | readout.saturated):
+            m.d.sync += saturated.eq(1)
+        with m.If(sequencer.clear | sequencer.end):
+            m.d.sync += saturated.eq(0)
+        with m.If(sequencer.end):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.payload.op.eq(Result.END),
+                self.o.payload.index.eq(readout.winner),
+                self.o.payload.value.eq(readout.best),
+                self.o.payload.saturated.eq(saturated),
+            ]
+        return m
+
+    def _load(self, m: Module, bus, sequencer, axon, synapse) -> None:
+        """Connect the host and the two tables."""
+        wiring.connect(m, wiring.flipped(self.host), bus.host)
+        wiring.connect(m, wiring.flipped(self.i), sequencer.i)
+        m.d.comb += bus.idle.eq(sequencer.idle)
+        m.d.comb += sequencer.control.eq(bus.control)
+        for stage, names in (
+            (axon, ("axonal_delays",)),
+            (synapse, ("weights", "synaptic_delays", "dendritic_delays")),
+        ):
+            for name in names:
+                if name in self.specs:
+                    wiring.connect(m, getattr(bus, name), getattr(stage, name))
+        population = loaded(
+            m, self.specs["populations"], bus.populations, sequencer.population_at, Const(1)
+        )
+        projection = loaded(
+            m, self.specs["projections"], bus.projections, sequencer.projection_at, Const(1)
+        )
+        m.d.comb += sequencer.population_word.eq(population[0])
+        m.d.comb += sequencer.projection_word.eq(projection[0])
+
+    def _receive(self, m: Module, sequencer, axon) -> None:
+        """Take events, and empty what was received for an earlier tick."""
+        m.d.comb += [
+            axon.t.eq(sequencer.t),
+            axon.start.eq(sequencer.event),
+            axon.channel.eq(self.i.payload.channel),
+            axon.count.eq(self.i.payload.count),
+            sequencer.receiving.eq(axon.busy),
+            axon.wipe.eq(sequencer.wipe),
+            axon.wipe_block.eq(sequencer.wipe_block),
+            axon.clear.eq(sequencer.clear),
+            axon.clear_at.eq(sequencer.clear_at),
+        ]
+
+    def _deliver(self, m: Module, sequencer, axon, synapse, advance) -> None:
+        """Scan the sources of a projection, or of spikes to emit, and deliver a row for a count."""
+        emitting = sequencer.emitting
+        population, projection = sequencer.population, sequencer.projection
+        m.d.comb += [
+            sequencer.advance.eq(advance),
+            sequencer.passed.eq(axon.o_valid & advance),
+            axon.advance.eq(advance),
+            axon.read.eq(sequencer.read & ~(emitting & population.readout)),
+            axon.source.eq(sequencer.source),
+            axon.neuron.eq(emitting | projection.neuron),
+            axon.age.eq(~emitting & projection.age),
+            axon.axonal.eq(~emitting & projection.axonal),
+            axon.resolution.eq(projection.resolution),
+            synapse.t.eq(sequencer.t),
+            synapse.start.eq(axon.o_valid & axon.o_count.any() & advance & ~emitting),
+            synapse.row.eq(sequencer.row),
+            synapse.block.eq(sequencer.first),
+            synapse.blocks.eq(population.blocks),
+            synapse.count.eq(axon.o_count),
+            synapse.scale.eq(projection.scale),
+            synapse.resolution.eq(projection.resolution),
+            synapse.synaptic.eq(projection.synaptic),
+            synapse.dendritic.eq(projection.dendritic),
+            synapse.delays.eq(projection.delays),
+            synapse.clear.eq(sequencer.clear),
+            synapse.clear_at.eq(sequencer.clear_at),
+        ]
+        if self.chip.axon.delays:
+            m.d.comb += axon.delay.eq(sequencer.delay)
+
+    def _update(self, m: Module, bus, sequencer, axon, synapse, lif, advance):
+        """Send blocks of neurons through the LifStage; return the membranes read two clocks ago."""
+        population = sequencer.population
+        updated = Signal.like(sequencer.block)
+        spec = self.specs["membranes"]
+        membranes = build(m, spec)
+        read = membranes.read_port()
+        write = membranes.write_port()
+        emits = sequencer.read & sequencer.emitting & population.readout & advance
+        block = sequencer.source[exact_log2(self.chip.lanes) :]
+        m.d.comb += read.en.eq(sequencer.collect | emits)
+        m.d.comb += read.addr.eq(Mux(sequencer.collect, sequencer.block, block))
+        v = Signal(read.data.shape())
+        with m.If(advance):
+            m.d.sync += v.eq(read.data)
+        neurons = loaded(m, self.specs["neurons"], bus.neurons, sequencer.block, sequencer.collect)
+        neuron = after(m, neurons, "neuron")
+        m.d.comb += [
+            synapse.collect.eq(sequencer.collect),
+            synapse.collect_block.eq(sequencer.block),
+            lif.valid.eq(after(m, sequencer.collect, "collect", synapse.COLLECT)),
+            lif.readout.eq(population.readout),
+            lif.zero.eq(population.zero),
+            lif.i.eq(synapse.i),
+            write.en.eq(lif.o_valid | (sequencer.clear & below(sequencer.clear_at, spec.words))),
+            write.addr.eq(Mux(sequencer.clear, sequencer.clear_at, updated)),
+            write.data.eq(Mux(sequencer.clear, 0, lif.o_v)),
+            axon.write.eq(lif.o_valid),
+            axon.block.eq(updated),
+            axon.spikes.eq(lif.o_fired),
+            self.probe.valid.eq(lif.o_valid),
+            self.probe.block.eq(updated),
+        ]
+        for lane in range(self.chip.lanes):
+            m.d.comb += [
+                lif.v[lane].eq(v[lane].v),
+                lif.threshold[lane].eq(neuron[lane].threshold),
+                lif.bias[lane].eq(neuron[lane].bias),
+                lif.coefficient[lane].eq(neuron[lane].coefficient),
+                self.probe.lanes[lane].v.eq(lif.o_v[lane]),
+                self.probe.lanes[lane].u.eq(lif.o_u[lane]),
+                self.probe.lanes[lane].fired.eq(lif.o_fired[lane]),
+                self.probe.lanes[lane].saturated.eq(lif.o_saturated[lane]),
+            ]
+        with m.If(lif.o_valid):
+            m.d.sync += updated.eq(updated + 1)
+        with m.If(sequencer.idle):
+            m.d.sync += updated.eq(0)
+        return v
+
+    def _emit(self, m: Module, sequencer, axon, readout, v, advance) -> None:
+        """Score the membranes of readouts, send them and spikes, and hold what is not taken."""
+        population = sequencer.population
+        lane_bits = exact_log2(self.chip.lanes)
+        emitting = sequencer.emitting
+        read = sequencer.read & emitting & population.readout
+        scored = after(m, read, "scored", 3, advance)
+        lane = after(m, sequencer.source[:lane_bits], "lane", 2, advance)
+        membrane = after(m, select([one.v for one in v], lane), "membrane", advance=advance)
+        emitted = Signal.like(self.o.payload.index)
+        spike = axon.o_valid & emitting & ~population.readout
+        m.d.comb += [
+            readout.valid.eq(scored & advance),
+            readout.first.eq(emitted == 0),
+            readout.index.eq(emitted),
+            readout.v.eq(membrane),
+            readout.clear.eq(sequencer.clear),
+            readout.clear_at.eq(sequencer.clear_at),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        m.d.comb += sequencer.ended.eq(self.o.valid & self.o.ready)
+        with m.If(~emitting):
+            m.d.sync += emitted.eq(0)
+        with m.Elif(advance & (scored | spike)):
+            m.d.sync += [
+                emitted.eq(emitted + 1),
+                self.o.valid.eq(Mux(scored, population.emit, axon.o_count.any())),
+                self.o.payload.op.eq(Mux(scored, Result.READOUT, Result.SPIKE)),
+                self.o.payload.index.eq(emitted),
+                self.o.payload.value.eq(Mux(scored, membrane, 0)),
+                self.o.payload.saturated.eq(0),
+            ]

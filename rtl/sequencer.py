@@ -1,0 +1,244 @@
+"""What happens when: commands, the two tables, and the phases of a tick."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from datapath import Chip, ports
+from datapath.memory import control, population_fields, projection_fields
+from datapath.ports import Command
+from datapath.timing import CLEAR, clear_cycles
+from rtl.axon import AxonStage
+from rtl.lif import LifStage
+from rtl.memory import index, struct
+from rtl.synapse import SynapseStage
+
+
+def following(at, count: int):
+    """Index after `at`, and 0 after the last of `count`: a table is never read behind its end."""
+    return Mux(at == count - 1, 0, at + 1)
+
+
+class Sequencer(wiring.Component):
+    """Walk through the phases of every command, each in a number of clocks that is known before.
+
+    Members
+    -------
+    i : In(stream of `datapath.ports.command`)
+    idle : Out(1)
+        Between two commands.
+    control : In(struct of `datapath.memory.control`)
+    population_at, population_word : Out(index), In(entry of the population table)
+        The entry at `population_at` one clock ago; likewise the projection table.
+    population, projection : Out(entry)
+        The entries that are being worked on.
+    t : Out(tick modulo the deepest ring)
+    event : Out(1)
+        The payload of `i` is an event that is received now.
+    receiving : In(1)
+        No command can be taken, because an event is still being received.
+    clear, clear_at : Out(1), Out(index of a word)
+        Empty word `clear_at` of every state memory.
+    read, source, delay : Out(1), Out(index of a source), Out(index of a delay word)
+        Scan the sources of the projection, or, if `emitting`, the neurons of the population.
+    emitting : Out(1)
+    advance : In(1)
+        Clock of the scan.
+    passed : In(1)
+        A count of the scan is out of the pipeline.
+    row : Out(address of `weights`)
+        Weights of the source whose count is out.
+    first : Out(index of a block)
+        First block of the population.
+    collect, block : Out(1), Out(index of a block)
+        Update `block`.
+    wipe, wipe_block : Out(1), Out(index of a block)
+        Empty a block of channels at tick `t + 1`.
+    end : Out(1)
+        The tick is over; `ended` says that the host knows.
+    ended : In(1)
+    """
+
+    # Clocks in which a state only waits. A count is in `o` one clock after it left the AxonStage;
+    # when DRAIN begins, three clocks have passed since the last `busy`, that one included.
+    FLUSH = AxonStage.LATENCY + 1
+    DRAIN = SynapseStage.DRAIN - 3
+    SETTLE = SynapseStage.COLLECT + LifStage.LATENCY
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.deepest = clear_cycles(chip) - CLEAR
+        rings = chip.axon.channel_steps, chip.axon.neuron_steps, chip.synapse.slots
+        population = struct(population_fields(chip))
+        projection = struct(projection_fields(chip))
+        super().__init__(
+            {
+                "i": In(stream.Signature(struct(ports.command(chip)))),
+                "idle": Out(1),
+                "control": In(struct(control(chip))),
+                "population_at": Out(index(chip.populations)),
+                "population_word": In(population),
+                "population": Out(population),
+                "projection_at": Out(index(chip.projections)),
+                "projection_word": In(projection),
+                "projection": Out(projection),
+                "t": Out(index(max(rings))),
+                "event": Out(1),
+                "receiving": In(1),
+                "clear": Out(1),
+                "clear_at": Out(index(self.deepest)),
+                "read": Out(1),
+                "source": Out(index(max(chip.channels, chip.neurons))),
+                "delay": Out(index(max(1, chip.axon.delays))),
+                "emitting": Out(1),
+                "advance": In(1),
+                "passed": In(1),
+                "row": Out(index(chip.synapses)),
+                "first": Out(index(chip.neuron_blocks)),
+                "collect": Out(1),
+                "block": Out(index(chip.neuron_blocks)),
+                "wipe": Out(1),
+                "wipe_block": Out(index(chip.channel_blocks)),
+                "end": Out(1),
+                "ended": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # Sources, neurons, blocks or channel blocks that are left in this phase.
+        left = Signal(range(max(self.chip.channels, self.chip.neurons) + 1))
+        wait = Signal(range(max(self.FLUSH, self.DRAIN, self.SETTLE)))
+        with m.FSM():
+            self._commands(m)
+            self._tables(m, left, wait)
+            self._scan(m, left, wait)
+            self._update(m, left, wait)
+            self._end(m, left)
+        with m.If(self.passed):
+            m.d.sync += self.row.eq(self.row + self.population.blocks)
+        return m
+
+    def _commands(self, m: Module) -> None:
+        with m.State("IDLE"):
+            m.d.comb += self.idle.eq(1)
+            m.d.comb += self.i.ready.eq(~self.receiving)
+            with m.If(self.i.valid & self.i.ready), m.Switch(self.i.payload.op):
+                with m.Case(Command.EVENT):
+                    m.d.comb += self.event.eq(1)
+                with m.Case(Command.TICK):
+                    m.next = "START"
+                with m.Case(Command.CLEAR):
+                    m.next = "CLEAR"
+        with m.State("CLEAR"):
+            m.d.comb += self.clear.eq(1)
+            m.d.sync += self.t.eq(0)
+            m.d.sync += self.clear_at.eq(self.clear_at + 1)
+            with m.If(self.clear_at == self.deepest - 1):
+                m.d.sync += self.clear_at.eq(0)
+                m.next = "IDLE"
+
+    def _tables(self, m: Module, left, wait) -> None:
+        """Take the next population of the tick, and the next projection of the population."""
+        chip = self.chip
+        lanes = Const(0, exact_log2(chip.lanes))
+        populations_left = Signal.like(self.control.populations)
+        projections_left = Signal.like(self.population.projections)
+        with m.State("START"):
+            # The host may have read or written in the clock of the command.
+            m.next = "FETCH"
+        with m.State("FETCH"):
+            m.d.sync += populations_left.eq(self.control.populations)
+            m.d.sync += self.block.eq(0)
+            m.next = "POPULATION"
+        with m.State("POPULATION"):
+            m.d.sync += self.emitting.eq(0)
+            with m.If(populations_left == 0):
+                m.d.sync += left.eq(self.control.channel_blocks)
+                m.d.sync += self.population_at.eq(0)
+                m.d.sync += self.projection_at.eq(0)
+                m.next = "WIPE"
+            with m.Else():
+                m.d.sync += populations_left.eq(populations_left - 1)
+                m.d.sync += projections_left.eq(self.population_word.projections)
+                m.d.sync += self.population.eq(self.population_word)
+                m.d.sync += self.population_at.eq(following(self.population_at, chip.populations))
+                m.d.sync += self.first.eq(self.block)
+                m.next = "PROJECTION"
+        with m.State("PROJECTION"):
+            with m.If(projections_left == 0):
+                m.d.sync += wait.eq(self.DRAIN - 1)
+                m.next = "DRAIN"
+            with m.Else():
+                m.d.sync += projections_left.eq(projections_left - 1)
+                m.d.sync += self.projection.eq(self.projection_word)
+                m.d.sync += self.projection_at.eq(following(self.projection_at, chip.projections))
+                m.d.sync += self.source.eq(Cat(lanes, self.projection_word.pre))
+                m.d.sync += self.delay.eq(self.projection_word.delays)
+                m.d.sync += self.row.eq(self.projection_word.weights)
+                m.d.sync += left.eq(self.projection_word.size)
+                m.next = "SCAN"
+
+    def _scan(self, m: Module, left, wait) -> None:
+        """Read `left` counts from `source` on, and let the last of them out of the pipeline."""
+        with m.State("SCAN"):
+            m.d.comb += self.read.eq(1)
+            with m.If(self.advance):
+                m.d.sync += self.source.eq(self.source + 1)
+                m.d.sync += self.delay.eq(self.delay + 1)
+                m.d.sync += left.eq(left - 1)
+                with m.If(left == 1):
+                    m.d.sync += wait.eq(self.FLUSH - 1)
+                    m.next = "FLUSH"
+        with m.State("FLUSH"), m.If(self.advance):
+            m.d.sync += wait.eq(wait - 1)
+            with m.If(wait == 0):
+                with m.If(self.emitting):
+                    m.next = "POPULATION"
+                with m.Else():
+                    m.next = "PROJECTION"
+
+    def _update(self, m: Module, left, wait) -> None:
+        """Update the blocks of the population once all sums are in; then scan it to emit."""
+        population = self.population
+        lanes = Const(0, exact_log2(self.chip.lanes))
+        with m.State("DRAIN"):
+            m.d.sync += wait.eq(wait - 1)
+            m.d.sync += left.eq(population.blocks)
+            with m.If(wait == 0):
+                m.next = "UPDATE"
+        with m.State("UPDATE"):
+            m.d.comb += self.collect.eq(1)
+            m.d.sync += self.block.eq(self.block + 1)
+            m.d.sync += left.eq(left - 1)
+            with m.If(left == 1):
+                m.d.sync += wait.eq(self.SETTLE - 1)
+                m.next = "SETTLE"
+        with m.State("SETTLE"):
+            m.d.sync += wait.eq(wait - 1)
+            m.d.sync += left.eq(population.size)
+            m.d.sync += self.source.eq(Cat(lanes, self.first))
+            with m.If(wait == 0):
+                with m.If(population.readout | population.emit):
+                    m.d.sync += self.emitting.eq(1)
+                    m.next = "SCAN"
+                with m.Else():
+                    m.next = "POPULATION"
+
+    def _end(self, m: Module, left) -> None:
+        """Wipe the channels at the next tick, send the END marker, and count the tick."""
+        with m.State("WIPE"):
+            with m.If(left == 0):
+                m.d.sync += self.wipe_block.eq(0)
+                m.next = "END"
+            with m.Else():
+                m.d.comb += self.wipe.eq(1)
+                m.d.sync += self.wipe_block.eq(self.wipe_block + 1)
+                m.d.sync += left.eq(left - 1)
+        with m.State("END"):
+            m.d.comb += self.end.eq(1)
+            m.next = "ENDED"
+        with m.State("ENDED"), m.If(self.ended):
+            m.d.sync += self.t.eq(self.t + 1)
+            m.next = "IDLE"
