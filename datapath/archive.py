@@ -141,7 +141,7 @@ def _contents(path: Path, most: int) -> bytes:
             raise ValueError(
                 f"{path}: has {size} bytes, more than the {most} expected; copy or export it again"
             )
-        return file.read(most)
+        return file.read(size)
 
 
 def write(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:

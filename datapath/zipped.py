@@ -86,7 +86,8 @@ def unzipped(data: bytes, where: str) -> dict[str, bytes]:
             _check(archive.infolist(), len(data))
             return {info.filename: _file(archive, info) for info in archive.infolist()}
     except _BROKEN as error:
-        raise ValueError(f"{where}: {error}; copy or export it again") from None
+        # The library quotes whole stretches of a damaged file.
+        raise ValueError(f"{where}: {str(error)[:300]}; copy or export it again") from None
 
 
 def _check(infos: list[zipfile.ZipInfo], size: int) -> None:

@@ -415,6 +415,10 @@ def test_numpy_numbers_become_plain_ones():
     assert type(first(scale=np.int8(1)).scale) is int
 
 
+def test_the_threshold_of_a_readout_is_not_used():
+    image(populations=(hidden(), out(threshold=0)))
+
+
 def test_age_is_0_forward_and_1_back():
     loaded = image()
     assert [loaded.age(p) for p in loaded.projections] == [0, 1, 0]
