@@ -157,7 +157,7 @@ class SynapseStage(wiring.Component):
                 clocks.eq(Mux(self.blocks > ROW, self.blocks, ROW)),
                 self.busy.eq(1),
             ]
-        with m.Else():
+        with m.Elif(self.busy):
             m.d.sync += [
                 at.synapse.eq(at.synapse + 1),
                 at.delays.eq(at.delays + 1),
@@ -165,7 +165,7 @@ class SynapseStage(wiring.Component):
                 issue.eq(issue & (issues != 1)),
                 issues.eq(issues - 1),
                 clocks.eq(clocks - 1),
-                self.busy.eq(self.busy & (clocks != 1)),
+                self.busy.eq(clocks != 1),
             ]
         return issue, at, row
 
