@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from datapath import ports
+from datapath import ports, timing
 from datapath.chip import Chip
 from datapath.files import digest
 from datapath.format import Format
@@ -71,7 +71,8 @@ The bus carries one beat of {BUS} bits per clock, while the chip is idle: betwee
 CLEAR and the next command. An address counts beats. A word of a memory is `beats` beats, the least
 significant at the lowest address; the next word begins `stride` addresses further. Write the beats
 of a word in rising order: the word is stored with its last beat. A beat that is read comes in
-`result` a fixed number of clocks later. Control registers hold their value until they are written.
+`result` {timing.READ} clocks later; where there is no word, it is 0. Control registers hold their
+value until they are written. Accesses while the chip is not idle do not happen.
 """
 
 

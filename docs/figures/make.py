@@ -1,0 +1,400 @@
+"""Draw the figures of docs/datapath.md: `python docs/figures/make.py` writes *.svg beside it."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+INK, SOFT, WIDTH_INK = "#1f2933", "#616e7c", "#0b5394"
+PAPER, LOGIC, MEMORY, PORT, STAGE = "#fcfcfb", "#ffffff", "#dcebf7", "#fdf1d0", "#f5f6f8"
+
+FONT = f'font-family="Helvetica, Arial, sans-serif" font-size="14" fill="{INK}"'
+ARROW_HEAD = (
+    '<defs><marker id="head" markerWidth="9" markerHeight="8" refX="8" refY="4" orient="auto">'
+    f'<path d="M0,0 L9,4 L0,8 z" fill="{INK}"/></marker></defs>'
+)
+
+Point = tuple[float, float]
+
+
+class Figure:
+    """An SVG file being drawn; coordinates are pixels from the top left corner."""
+
+    def __init__(self, width: int, height: int, title: str) -> None:
+        size, view = f'width="{width}" height="{height}"', f'viewBox="0 0 {width} {height}"'
+        self.parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {view} {FONT}>',
+            f"<title>{escape(title)}</title>",
+            ARROW_HEAD,
+            f'<rect {size} fill="{PAPER}"/>',
+        ]
+
+    def text(
+        self,
+        at: Point,
+        words: str,
+        *,
+        size: int = 14,
+        ink: str = INK,
+        anchor: str = "middle",
+        weight: str = "normal",
+    ) -> None:
+        """Write one line with its middle at the height of `at`."""
+        x, y = at
+        self.parts.append(
+            f'<text x="{x}" y="{y + size * 0.35:.1f}" font-size="{size}" fill="{ink}" '
+            f'text-anchor="{anchor}" font-weight="{weight}">{escape(words)}</text>'
+        )
+
+    def box(self, corner: Point, size: Point, *lines: str, fill: str = LOGIC) -> None:
+        """Draw a box, its first line in bold; a memory has a second line at its left side."""
+        (x, y), (w, h) = corner, size
+        self.parts.append(
+            f'<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="{0 if fill == MEMORY else 6}" '
+            f'fill="{fill}" stroke="{INK}" stroke-width="1.4"/>'
+        )
+        if fill == MEMORY:
+            self.parts.append(
+                f'<path d="M{x + 6},{y} v{h}" stroke="{INK}" stroke-width="1.4" fill="none"/>'
+            )
+        middle = x + w / 2 + (3 if fill == MEMORY else 0)
+        top = y + h / 2 - 9 * (len(lines) - 1)
+        for n, line in enumerate(lines):
+            self.text(
+                (middle, top + 18 * n),
+                line,
+                size=13 if n else 14,
+                ink=SOFT if n else INK,
+                weight="normal" if n else "bold",
+            )
+
+    def stage(self, corner: Point, size: Point, name: str) -> None:
+        """Draw the band of one pipeline stage behind everything else."""
+        (x, y), (w, h) = corner, size
+        self.parts.append(
+            f'<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{STAGE}" stroke="#d3d8de" '
+            'stroke-dasharray="4 3"/>'
+        )
+        self.text((x + w / 2, y + 14), name, size=12, ink=SOFT)
+
+    def circle(self, middle: Point, word: str) -> None:
+        """Draw an operator."""
+        x, y = middle
+        self.parts.append(
+            f'<circle cx="{x}" cy="{y}" r="15" fill="{LOGIC}" stroke="{INK}" stroke-width="1.4"/>'
+        )
+        self.text(middle, word, size=18)
+
+    def mux(self, corner: Point, height: float) -> None:
+        """Draw a selector, wide side to the left."""
+        x, y = corner
+        self.parts.append(
+            f'<path d="M{x},{y} l26,16 v{height - 32} l-26,16 z" fill="{LOGIC}" stroke="{INK}" '
+            'stroke-width="1.4"/>'
+        )
+
+    def wire(self, *points: Point, head: bool = True) -> None:
+        """Draw a line through `points`, with an arrow head at the last one."""
+        path = " L".join(f"{x},{y}" for x, y in points)
+        self.parts.append(
+            f'<path d="M{path}" fill="none" stroke="{INK}" stroke-width="1.5"'
+            + (' marker-end="url(#head)"/>' if head else "/>")
+        )
+
+    def dot(self, at: Point) -> None:
+        """Mark where a line branches."""
+        self.parts.append(f'<circle cx="{at[0]}" cy="{at[1]}" r="3" fill="{INK}"/>')
+
+    def width(self, at: Point, name: str, *, anchor: str = "middle") -> None:
+        """Name the format of a wire."""
+        self.text(at, name, size=12, ink=WIDTH_INK, anchor=anchor)
+
+    def note(self, at: Point, words: str, *, anchor: str = "start") -> None:
+        """Write a remark."""
+        self.text(at, words, size=12, ink=SOFT, anchor=anchor)
+
+    def __str__(self) -> str:
+        return "\n".join([*self.parts, "</svg>"]) + "\n"
+
+
+def legend(figure: Figure, at: Point, *, formats: bool = True) -> None:
+    """Explain the colours in one line."""
+    x, y = at
+    for n, (fill, name) in enumerate(
+        ((MEMORY, "memory"), (LOGIC, "logic"), (PORT, "other block or port"))
+    ):
+        left = x + 95 * n
+        figure.parts.append(
+            f'<rect x="{left}" y="{y - 6}" width="14" height="12" fill="{fill}" stroke="{INK}"/>'
+        )
+        figure.note((left + 20, y), name)
+    if formats:
+        figure.width((x + 360, y), "format of a wire", anchor="start")
+
+
+def axon() -> Figure:
+    """History of spikes, written at t and read at t - a."""
+    f = Figure(1020, 480, "axon: the history of spikes")
+    f.stage((440, 30), (240, 300), "histories, one slot per tick")
+    f.box((20, 80), (130, 56), "EVENT", "channel, count", fill=PORT)
+    f.circle((250, 108), "+")
+    f.box((300, 84), (110, 48), "saturate", "axon.count")
+    f.box((470, 76), (180, 84), "channel history", "channel_steps slots", fill=MEMORY)
+    f.wire((150, 108), (235, 108))
+    f.width((190, 96), "axon.count")
+    f.wire((265, 108), (300, 108))
+    f.wire((410, 108), (470, 108))
+    f.wire((470, 140), (450, 140), (450, 170), (250, 170), (250, 123))
+    f.note((266, 182), "slot t of the channel")
+    f.wire((710, 92), (650, 92))
+    f.note((716, 84), "wipe slot t + 1,")
+    f.note((716, 100), "after the tick")
+    f.box((20, 222), (130, 56), "lif", "fired", fill=PORT)
+    f.box((470, 206), (180, 84), "neuron history", "neuron_steps slots", fill=MEMORY)
+    f.wire((150, 250), (470, 250))
+    f.width((310, 238), "1 bit per neuron, slot t")
+    f.mux((750, 140), 110)
+    f.wire((650, 140), (710, 140), (710, 168), (750, 168))
+    f.wire((650, 250), (710, 250), (710, 222), (750, 222))
+    f.wire((763, 305), (763, 244))
+    f.note((772, 300), "projection table: neuron")
+    f.wire((776, 195), (860, 195))
+    f.width((818, 183), "axon.count")
+    f.box((860, 164), (140, 62), "synapse", "c > 0: deliver", fill=PORT)
+    f.box((20, 382), (160, 62), "source i", "rising, one per clock")
+    f.box((240, 382), (150, 62), "axonal delays", "word delays + i", fill=MEMORY)
+    f.wire((180, 413), (240, 413))
+    f.box((460, 382), (210, 62), "slot (t - a) mod D", "a = age + (k << resolution)")
+    f.wire((390, 413), (460, 413))
+    f.width((425, 401), "axon.delay")
+    f.wire((560, 382), (560, 330))
+    f.note((570, 356), "read address")
+    f.note((690, 404), "k = 0 for a projection without axonal delays")
+    f.note((690, 422), "D = depth of the history, a power of two")
+    legend(f, (20, 464))
+    return f
+
+
+def synapse() -> Figure:
+    """Weighted delivery into the ring of accumulators."""
+    f = Figure(1040, 500, "synapse: delivery into the accumulator ring")
+    for x, w, name in (
+        (180, 190, "read weights and delays"),
+        (370, 220, "multiply, shift"),
+        (590, 100, "add"),
+        (690, 200, "sums, one bank per lane"),
+    ):
+        f.stage((x, 20), (w, 380), name)
+    f.box((20, 70), (130, 66), "axon", "source i, count c", fill=PORT)
+    f.box((200, 66), (150, 74), "weights", "lanes per word", fill=MEMORY)
+    f.wire((150, 90), (200, 90))
+    f.note((158, 80), "i")
+    f.wire((150, 118), (170, 118), (170, 168), (430, 168), (430, 118))
+    f.width((300, 158), "c: axon.count")
+    f.circle((430, 103), "*")
+    f.wire((350, 103), (415, 103))
+    f.width((382, 91), "weight")
+    f.wire((445, 103), (490, 103))
+    f.box((490, 80), (80, 46), "<<", "scale")
+    f.wire((570, 103), (625, 103))
+    f.circle((640, 103), "+")
+    f.wire((655, 103), (710, 103))
+    f.width((682, 91), "acc")
+    f.box((710, 66), (160, 110), "A[slot][neuron]", "slots words", "per neuron", fill=MEMORY)
+    f.wire((710, 150), (640, 150), (640, 118))
+    f.note((650, 140), "read")
+    f.box((200, 206), (150, 56), "synaptic delays", "beside weights", fill=MEMORY)
+    f.box((200, 276), (150, 56), "dendritic delays", "per target", fill=MEMORY)
+    f.note((300, 356), "0, other modes", anchor="end")
+    f.mux((400, 226), 134)
+    f.wire((350, 234), (376, 234), (376, 256), (400, 256))
+    f.wire((350, 304), (376, 304), (376, 293), (400, 293))
+    f.wire((306, 356), (376, 356), (376, 330), (400, 330))
+    f.wire((413, 386), (413, 354))
+    f.note((422, 384), "delay mode")
+    f.wire((426, 293), (470, 293))
+    f.width((448, 281), "delay")
+    f.box((470, 268), (110, 50), "<<", "resolution")
+    f.wire((580, 293), (625, 293))
+    f.circle((640, 293), "+")
+    f.wire((640, 366), (640, 308))
+    f.text((640, 378), "t")
+    f.wire((655, 293), (790, 293), (790, 176))
+    f.note((700, 281), "slot")
+    f.note((700, 310), "mod slots")
+    f.box((920, 88), (100, 66), "lif", "i, then 0", fill=PORT)
+    f.wire((870, 121), (920, 121))
+    f.width((895, 109), "acc")
+    f.note((900, 172), "collect:")
+    f.note((900, 190), "slot t mod slots")
+    f.note((20, 426), "Everything from the weights to the accumulators is there once per lane.")
+    f.note(
+        (20, 446),
+        "A row of B words takes max(B, ROW) clocks: a sum is read again only after it was written.",
+    )
+    legend(f, (20, 480))
+    return f
+
+
+def lif() -> Figure:
+    """Leak, sum, saturate, compare, reset."""
+    f = Figure(1160, 500, "lif: the membrane update")
+    for x, w, name in (
+        (20, 160, "read"),
+        (180, 240, "leak"),
+        (420, 270, "sum, saturate"),
+        (690, 140, "compare"),
+        (830, 190, "reset"),
+    ):
+        f.stage((x, 20), (w, 360), name)
+    f.box((50, 70), (120, 70), "neurons", "lanes per word", fill=MEMORY)
+    f.box((50, 206), (120, 70), "membranes", "lanes per word", fill=MEMORY)
+    f.wire((170, 86), (900, 86), (900, 140))
+    f.width((250, 76), "threshold: lif.v")
+    f.dot((765, 86))
+    f.wire((765, 86), (765, 214))
+    f.wire((170, 106), (530, 106), (530, 226))
+    f.width((480, 96), "bias: lif.bias")
+    f.wire((170, 126), (300, 126), (300, 196))
+    f.width((238, 138), "lif.coefficient")
+    f.wire((170, 241), (210, 241))
+    f.width((190, 229), "lif.v")
+    f.box((210, 196), (190, 90), "leak", "v - (v >> coefficient)", "or v * coefficient >> frac")
+    f.note((305, 302), "rounding: floor, zero, nearest", anchor="middle")
+    f.wire((400, 241), (455, 241))
+    f.circle((470, 241), "+")
+    f.wire((485, 241), (515, 241))
+    f.circle((530, 241), "+")
+    f.wire((545, 241), (580, 241))
+    f.box((580, 214), (90, 54), "saturate", "lif.v")
+    f.wire((470, 420), (470, 256))
+    f.box((400, 420), (140, 36), "synapse: i", fill=PORT)
+    f.width((478, 400), "synapse.acc", anchor="start")
+    f.wire((670, 241), (720, 241))
+    f.text((683, 228), "u", size=13, ink=SOFT)
+    f.dot((700, 241))
+    f.box((720, 214), (90, 54), "fires", ">= or >")
+    f.note((765, 284), "never, if a readout", anchor="middle")
+    f.wire((700, 241), (700, 180), (840, 180))
+    f.box((840, 140), (170, 62), "reset", "u - threshold, or 0")
+    f.wire((810, 241), (930, 241), (930, 202))
+    f.note((840, 229), "fired")
+    f.dot((930, 241))
+    f.wire((930, 241), (1050, 241))
+    f.box((1050, 222), (96, 38), "axon", fill=PORT)
+    f.wire((625, 268), (625, 345), (1050, 345))
+    f.note((635, 334), "saturated")
+    f.box((1050, 326), (96, 38), "END: flag", fill=PORT)
+    f.wire((1010, 171), (1050, 171))
+    f.box((1050, 152), (96, 38), "readout", fill=PORT)
+    f.dot((1034, 171))
+    f.wire((1034, 171), (1034, 52), (34, 52), (34, 241), (50, 241))
+    f.width((1100, 140), "v: lif.v")
+    legend(f, (20, 484))
+    return f
+
+
+def readout() -> Figure:
+    """Sum of every readout membrane, and the leader."""
+    f = Figure(960, 330, "readout: scores and the winner")
+    for x, w, name in (
+        (150, 160, "add"),
+        (310, 170, "saturate, write"),
+        (480, 280, "lead"),
+    ):
+        f.stage((x, 20), (w, 240), name)
+    f.box((20, 74), (110, 56), "lif", "membrane k", fill=PORT)
+    f.wire((130, 102), (215, 102))
+    f.width((172, 90), "lif.v")
+    f.circle((230, 102), "+")
+    f.wire((245, 102), (330, 102))
+    f.box((330, 76), (130, 52), "saturate", "readout.score")
+    f.wire((395, 128), (395, 186))
+    f.box((330, 186), (130, 56), "scores", "classes words", fill=MEMORY)
+    f.wire((330, 214), (230, 214), (230, 117))
+    f.note((240, 204), "score k")
+    f.wire((460, 102), (520, 102))
+    f.width((490, 90), "score")
+    f.box((520, 70), (210, 64), "larger than the leader?", "k rises: a tie changes nothing")
+    f.wire((570, 134), (570, 186))
+    f.note((580, 160), "yes: take k and score k")
+    f.box((520, 186), (210, 56), "leader", "index, score")
+    f.wire((730, 214), (800, 214))
+    f.box((800, 186), (140, 56), "END", "winner, its score", fill=PORT)
+    f.note((20, 282), "Every readout, in every tick, after the update of the readout population.")
+    legend(f, (20, 310))
+    return f
+
+
+def chip() -> Figure:
+    """Blocks, memories and ports of the whole chip."""
+    f = Figure(1180, 660, "chip: blocks, memories, ports")
+    f.box(
+        (20, 20),
+        (1140, 40),
+        "host bus: loads memories and tables while the chip is idle",
+        fill=PORT,
+    )
+    for x, w, name, inside in (
+        (160, 210, "axon", ("axonal delays", "channel history", "neuron history")),
+        (
+            420,
+            220,
+            "synapse",
+            ("weights", "synaptic delays", "dendritic delays", "accumulators"),
+        ),
+        (690, 210, "lif", ("neurons", "membranes")),
+        (950, 210, "readout", ("scores",)),
+    ):
+        f.box((x, 120), (w, 290), "")
+        f.text((x + w / 2, 140), name, size=16, weight="bold")
+        for n, memory in enumerate(inside):
+            f.box((x + 20, 162 + 60 * n), (w - 40, 46), memory, fill=MEMORY)
+    f.box((710, 290), (170, 56), "membrane update", "leak, sum, fire, reset")
+    f.box((970, 290), (170, 56), "leader", "largest score")
+    for x in (265, 530, 795):
+        f.wire((x, 60), (x, 120))
+    f.wire((860, 120), (860, 92), (200, 92), (200, 120))
+    f.note((660, 82), "spikes of the tick", anchor="middle")
+    f.box((20, 190), (100, 60), "stream i", "commands", fill=PORT)
+    f.wire((120, 220), (160, 220))
+    f.note((70, 180), "EVENT", anchor="middle")
+    f.wire((70, 250), (70, 530))
+    f.note((64, 440), "TICK,", anchor="end")
+    f.note((64, 456), "CLEAR", anchor="end")
+    f.wire((140, 60), (140, 530))
+    for x, y, name in ((395, 250, "counts"), (665, 250, "sums"), (925, 250, "v")):
+        f.wire((x - 25, y), (x + 25, y))
+        f.note((x, y - 12), name, anchor="middle")
+    f.box((700, 450), (90, 46), "probe", fill=PORT)
+    f.wire((745, 410), (745, 450))
+    f.box((940, 450), (110, 46), "emit", "one per clock")
+    f.wire((880, 410), (880, 473), (940, 473))
+    f.wire((995, 410), (995, 450))
+    f.box((1080, 444), (80, 58), "stream o", "results", fill=PORT)
+    f.wire((1050, 473), (1080, 473))
+    f.box((20, 530), (1140, 80), "")
+    f.text((160, 562), "sequencer", size=16, weight="bold")
+    f.note((160, 584), "CLEAR, EVENT, TICK", anchor="middle")
+    for n, memory in enumerate(("registers", "populations", "projections")):
+        f.box((300 + 150 * n, 546), (130, 48), memory, fill=MEMORY)
+    f.note((960, 560), "for every population, in order:", anchor="middle")
+    f.note((960, 580), "deliver, update, emit; then wipe, END", anchor="middle")
+    for x in (265, 530, 830):
+        f.wire((x, 530), (x, 410))
+    f.wire((995, 530), (995, 496))
+    legend(f, (20, 640), formats=False)
+    return f
+
+
+FIGURES = {"axon": axon, "synapse": synapse, "lif": lif, "readout": readout, "chip": chip}
+
+
+def main() -> None:
+    """Write every figure."""
+    for name, draw in FIGURES.items():
+        (Path(__file__).parent / f"{name}.svg").write_text(str(draw()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
