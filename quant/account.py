@@ -1,0 +1,153 @@
+"""The loss of a mapping: network and image compared, number by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datapath import Compare, Delay, Format, Image, Kind, Projection, Reset
+from model import Lif
+from model.network import Floats
+from quant.calibrate import Counts, taken
+from quant.leak import alphas
+from quant.loss import Loss, PopulationLoss, ProjectionLoss
+from quant.plan import Integrating, Plan, integrating
+from quant.scales import integers
+
+
+def account(plan: Plan, image: Image, calibration: Counts | None) -> Loss:
+    """List everything that `image` does not hold as the network of `plan` has it."""
+    saturated, silent = _on_chip(image, calibration)
+    lost = 0 if calibration is None else int((calibration > image.chip.axon.count.max).sum())
+    return Loss(
+        options=plan.options.described(),
+        dt_ms=float(plan.network.dt_ms),
+        recordings=plan.ranges.recordings,
+        saturated_counts=lost,
+        projections=tuple(_projection(plan, p) for p in image.projections),
+        populations=tuple(
+            _population(plan, p, image, saturated, silent) for p in integrating(plan.network)
+        ),
+        notes=tuple(_notes(plan, image)),
+    )
+
+
+def _projection(plan: Plan, on_chip: Projection) -> ProjectionLoss:
+    projection = next(p for p in plan.network.projections if p.name == on_chip.name)
+    words, scale = plan.words[projection.name], plan.scale_of(projection)
+    applied = on_chip.weights * 2.0**on_chip.scale / scale
+    error = applied - projection.weights
+    fmt = Format(plan.options.weight_bits)
+    inside, wanted = integers(projection.weights, scale, on_chip.scale, fmt)
+    clipped = np.argwhere(inside != wanted)
+    moved, number = np.unique(words.applied - words.wanted, return_counts=True)
+    return ProjectionLoss(
+        name=projection.name,
+        shift=on_chip.scale,
+        weights=projection.weights.size,
+        max_error=float(np.abs(error).max()),
+        rms_error=_rms(error),
+        rms_weight=_rms(projection.weights),
+        zeroed=int(((projection.weights != 0) & (on_chip.weights == 0)).sum()),
+        clipped=tuple((int(j), int(i), int(wanted[j, i]), int(inside[j, i])) for j, i in clipped),
+        mode_wanted=str(projection.delay),
+        mode=str(on_chip.delay),
+        resolution=on_chip.resolution,
+        moved=tuple((int(s), int(n)) for s, n in zip(moved, number, strict=True)),
+        clamped=tuple(
+            (*(int(n) for n in where), int(words.wanted[where]), int(words.applied[where]))
+            for where in map(tuple, np.argwhere(words.clamped))
+        ),
+    )
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt((values**2).mean()))
+
+
+def _population(
+    plan: Plan,
+    population: Integrating,
+    image: Image,
+    saturated: Mapping[str, int],
+    silent: Mapping[str, tuple[int, ...]],
+) -> PopulationLoss:
+    name = population.name
+    on_chip = next(p for p in image.populations if p.name == name)
+    found, ranges = plan.scales[name], plan.ranges
+    scale = found.scale
+    unit = np.ones(population.size)
+    threshold_error = 0.0
+    if isinstance(population, Lif):
+        unit = population.threshold
+        applied = np.rint(population.threshold * scale) / scale
+        threshold_error = float((np.abs(applied - unit) / unit).max())
+    alpha = alphas(on_chip.coefficient, image.chip.lif)
+    bias_error = np.abs(on_chip.bias / scale - population.bias) / unit
+    span = ranges.span[name]
+    updates = ranges.recordings * plan.network.steps * population.size
+    return PopulationLoss(
+        name=name,
+        scale=_floats(scale),
+        unit=_floats(unit),
+        lossless=found.lossless,
+        threshold_error=threshold_error,
+        bias_error=float(bias_error.max()),
+        biases_zeroed=_where((population.bias != 0) & (on_chip.bias == 0)),
+        alpha=_floats(population.alpha),
+        alpha_applied=_floats(alpha),
+        unleaking=_where((population.alpha < 1) & (alpha == 1)),
+        span=float((span / unit).max()),
+        saturated=saturated.get(name, 0),
+        updates=updates,
+        silent=_where(ranges.fired[name] == 0) if name in ranges.fired else (),
+        silent_applied=silent.get(name, ()),
+    )
+
+
+def _floats(values: Floats) -> tuple[float, ...]:
+    return tuple(float(x) for x in values)
+
+
+def _where(condition: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.flatnonzero(condition))
+
+
+def _on_chip(
+    image: Image, calibration: Counts | None
+) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    """Saturated updates, and neurons that never fired, by population."""
+    if calibration is None:
+        return {}, {}
+    # Numba takes a good part of a second to import: only who has data pays for it.
+    from emulator.chip import run
+
+    done = run(image, taken(image, calibration))
+    saturated = done.saturations.sum(axis=0)
+    return (
+        {p.name: int(n) for p, n in zip(image.populations, saturated, strict=True)},
+        {name: _where(n.sum(axis=0) == 0) for name, n in done.spike_counts.items()},
+    )
+
+
+def _notes(plan: Plan, image: Image) -> Iterator[str]:
+    dt_us = plan.network.dt_ms * 1000
+    if abs(image.dt_us - dt_us) > 1e-6:
+        yield f"A step of {dt_us:.6g} us is written as {image.dt_us} us."
+    for projection in image.projections:
+        wanted = next(p for p in plan.network.projections if p.name == projection.name)
+        if projection.delay is not Delay(wanted.delay):
+            steps = int(plan.words[projection.name].wanted.max())
+            yield (
+                f"{projection.name}: the constant delay of {steps} steps is held as axonal "
+                "delays, one per source."
+            )
+    for population in image.populations:
+        late = population.kind is Kind.LIF and population.reset is Reset.SUBTRACT
+        if late and image.chip.lif.compare is Compare.GT:
+            yield (
+                f"{population.name}: the chip fires above the threshold, the network at it: "
+                "1 LSB later."
+            )

@@ -1,0 +1,115 @@
+"""What a chip costs: memory bits, exactly; clock cycles of a run, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datapath import Chip
+from datapath.memory import memories
+
+
+class Group(StrEnum):
+    """What a memory is for."""
+
+    WEIGHTS = "weights"
+    DELAYS = "delays"
+    DELAY_LINE = "delay line"
+    STATE = "state"
+    TABLES = "tables"
+
+
+BANK = "accumulators_"
+"""Accumulators lie in one bank per lane; they are counted as one memory."""
+
+GROUPS = {
+    "weights": Group.WEIGHTS,
+    "synaptic_delays": Group.DELAYS,
+    "dendritic_delays": Group.DELAYS,
+    "axonal_delays": Group.DELAYS,
+    "channel_history": Group.DELAY_LINE,
+    "neuron_history": Group.DELAY_LINE,
+    "membranes": Group.STATE,
+    "scores": Group.STATE,
+    "neurons": Group.TABLES,
+    "populations": Group.TABLES,
+    "projections": Group.TABLES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCost:
+    """One memory: `words` words of `width` bits in each of `banks` banks."""
+
+    name: str
+    group: Group
+    words: int
+    width: int
+    banks: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of all banks."""
+        return self.words * self.width * self.banks
+
+
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """Every memory of a chip, in the order of its memory map."""
+
+    memories: tuple[MemoryCost, ...]
+
+    @property
+    def bits(self) -> int:
+        """Bits of the chip."""
+        return sum(m.bits for m in self.memories)
+
+    def group(self, group: Group) -> int:
+        """Bits of one group."""
+        return sum(m.bits for m in self.memories if m.group is group)
+
+
+def memory_bits(chip: Chip) -> Memories:
+    """Count the bits of every memory of `chip`."""
+    found: list[MemoryCost] = []
+    banks = sum(m.name.startswith(BANK) for m in memories(chip))
+    for memory in memories(chip):
+        if not memory.name.startswith(BANK):
+            group, name, number = GROUPS[memory.name], memory.name, 1
+        elif memory.name == f"{BANK}0":
+            # A ring of accumulators is where spikes wait; a single slot only sums.
+            group = Group.DELAY_LINE if chip.synapse.slots > 1 else Group.STATE
+            name, number = "accumulators", banks
+        else:
+            continue
+        found.append(MemoryCost(name, group, memory.words, memory.width, number))
+    return Memories(tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Cycles:
+    """Clock cycles per tick over a run; `total` includes everything but clearing."""
+
+    ticks: int
+    total: int
+    least: int
+    median: float
+    high: float
+    most: int
+
+
+def cycles_per_tick(cycles: NDArray[np.integer]) -> Cycles:
+    """Sum up the cycles of ticks, integers of any shape; `high` is the 99th percentile."""
+    if not cycles.size:
+        raise ValueError("cycles must hold at least one tick")
+    return Cycles(
+        ticks=int(cycles.size),
+        total=int(cycles.sum()),
+        least=int(cycles.min()),
+        median=float(np.median(cycles)),
+        high=float(np.quantile(cycles, 0.99)),
+        most=int(cycles.max()),
+    )

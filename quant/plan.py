@@ -1,0 +1,130 @@
+"""Every decision of a mapping, before any integer is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from datapath import Chip, Delay, Format
+from datapath.image import Integers
+from model import Input, Lif, Network, Projection, Readout
+from model.network import Floats
+from quant.calibrate import Ranges
+from quant.delays import DelayWords, delay_words, image_mode
+from quant.leak import alphas, coefficients
+from quant.options import Granularity, Options
+from quant.scales import Drive, Formats, Problem, Scales, scales
+
+Integrating = Lif | Readout
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How `network` gets onto `chip`.
+
+    words, shifts : by projection.  coefficients, scales : by population.
+    """
+
+    network: Network
+    options: Options
+    chip: Chip
+    ranges: Ranges
+    words: Mapping[str, DelayWords]
+    shifts: Mapping[str, int]
+    coefficients: Mapping[str, Integers]
+    scales: Mapping[str, Scales]
+
+    def scale_of(self, projection: Projection) -> Floats:
+        """Scales of the neurons that `projection` reaches, float64[post, 1]."""
+        return self.scales[projection.post].scale[:, None]
+
+
+def integrating(network: Network) -> list[Integrating]:
+    """Return the populations that have a membrane, in update order."""
+    return [p for p in network.populations if not isinstance(p, Input)]
+
+
+def plan(network: Network, options: Options, chip: Chip, ranges: Ranges) -> Plan:
+    """Decide delay words, leak coefficients, scales and shifts."""
+    words = {p.name: _words(network, p, options, chip) for p in network.projections}
+    leaks: dict[str, Integers] = {}
+    found: dict[str, Scales] = {}
+    shifts: dict[str, int] = {}
+    for population in integrating(network):
+        leak = coefficients(population.name, population.alpha, chip.lif, options.coefficient_bits)
+        exact = np.array_equal(alphas(leak, chip.lif), population.alpha)
+        best = scales(_problem(network, population, options, chip, ranges, exact))
+        leaks[population.name], found[population.name] = leak, best
+        into = [p.name for p in network.projections if p.post == population.name]
+        shifts.update(zip(into, best.shifts, strict=True))
+    return Plan(network, options, chip, ranges, words, shifts, leaks, found)
+
+
+def _words(network: Network, projection: Projection, options: Options, chip: Chip) -> DelayWords:
+    mode = image_mode(network, projection)
+    fmt, depth = chip.synapse.delay, chip.synapse.slots
+    if mode is Delay.AXONAL:
+        fmt, depth = chip.axon.delay, chip.axon.neuron_steps
+        if projection.pre == network.input.name:
+            depth = chip.axon.channel_steps
+    bits = min(options.delay_bits, fmt.width)
+    words = delay_words(network, projection, bits, depth, options.resolution)
+    if mode is not Delay(projection.delay) and not chip.axon.delays:
+        raise ValueError(
+            f"{projection.name}: its constant delay of {words.wanted.max()} steps needs axonal "
+            "delays, and the chip is built without them"
+        )
+    return words
+
+
+def _problem(
+    network: Network,
+    population: Integrating,
+    options: Options,
+    chip: Chip,
+    ranges: Ranges,
+    exact: bool,
+) -> Problem:
+    lif = isinstance(population, Lif)
+    return Problem(
+        name=population.name,
+        drives=tuple(
+            Drive(
+                weights=p.weights,
+                rates=ranges.rates[p.pre],
+                count=chip.axon.count.max if p.pre == network.input.name else 1,
+            )
+            for p in network.projections
+            if p.post == population.name
+        ),
+        threshold=population.threshold if isinstance(population, Lif) else None,
+        bias=population.bias,
+        alpha=population.alpha,
+        exact=exact,
+        steps=network.steps,
+        room=_room(population, options, chip, ranges),
+        binding=ranges.recordings > 0,
+        formats=Formats(
+            weight=Format(options.weight_bits),
+            v=Format(options.membrane_bits),
+            acc=chip.synapse.acc,
+            bias=Format(options.bias_bits),
+            largest_shift=options.largest_shift,
+            rounding=options.rounding,
+            # Classes are compared with each other, so readouts share one scale.
+            granularity=options.granularity if lif else Granularity.PROJECTION,
+            scale=options.scale,
+            clip=options.clip,
+        ),
+    )
+
+
+def _room(population: Integrating, options: Options, chip: Chip, ranges: Ranges) -> Floats:
+    """Largest scales at which membranes and scores fit with headroom, float64[size]."""
+    with np.errstate(divide="ignore"):
+        room = Format(options.membrane_bits).max / ranges.span[population.name]
+        if isinstance(population, Readout):
+            room = np.minimum(room, np.float64(chip.readout.score.max) / ranges.score)
+    return room / options.headroom
