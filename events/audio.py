@@ -47,7 +47,7 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], int]:
     else:
         zero = 128 if data.dtype == np.uint8 else 0
         samples = (data.astype(np.float64) - zero) / 2.0 ** (8 * data.dtype.itemsize - 1)
-    return samples.reshape(len(samples), -1).mean(axis=1), int(rate)
+    return samples if samples.ndim == 1 else samples.mean(axis=1), int(rate)
 
 
 def resample(samples: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
@@ -114,9 +114,12 @@ def _checked(samples: NDArray[np.float64], rate_hz: int | None) -> tuple[NDArray
     if not np.isfinite(samples).all():
         bad = int(np.argmin(np.isfinite(samples)))
         raise ValueError(f"sample {bad} = {samples[bad]} is not a finite number")
+    # Before resampling, which makes an onset and an end of a constant.
+    if np.ptp(samples) == 0:
+        raise ValueError(f"every sample is {samples[0]}, so there is nothing to hear")
     if samples.size > LONGEST_S * rate_hz:
         raise ValueError(
-            f"the sound lasts {samples.size / rate_hz:.1f} s, but at most {LONGEST_S} s can be "
-            "encoded; cut it into words"
+            f"{samples.size} samples at {rate_hz} Hz are more than the {LONGEST_S} s that can be "
+            "encoded; cut the sound into words"
         )
     return samples, rate_hz

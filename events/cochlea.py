@@ -81,7 +81,7 @@ def prepare(audio: NDArray[np.float64], ramp_ms: float = 30.0) -> NDArray[np.flo
         raise ValueError(
             f"the audio lasts {milliseconds:.1f} ms, shorter than its two ramps of {ramp_ms} ms"
         )
-    if np.ptp(audio) == 0:
+    if not audio.any():
         raise ValueError("the audio is silent, so it has no level to normalise")
     rise = np.hanning(2 * k)[:k]
     ready: NDArray[np.float64] = audio * (0.3 / np.sqrt(np.mean(audio**2)))

@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import re
+import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
@@ -71,6 +72,8 @@ def _opened(address: str, by_hand: str) -> Iterator[http.client.HTTPResponse]:
         with urllib.request.urlopen(address, timeout=TIMEOUT_S) as response:
             yield response
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise OSError(f"could not fetch {address} ({error}); {by_hand}") from None
 
 

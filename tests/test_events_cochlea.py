@@ -239,7 +239,7 @@ def test_audio_is_brought_to_one_level_and_faded():
 
 def test_what_has_no_level_is_refused():
     with pytest.raises(ValueError, match=r"^the audio is silent, so it has no level to normalise$"):
-        prepare(np.full(9600, 0.5))
+        prepare(np.zeros(9600))
     with pytest.raises(
         ValueError, match=r"^the audio lasts 59.0 ms, shorter than its two ramps of"
     ):
