@@ -36,7 +36,7 @@ def server(monkeypatch):
 
     asked = []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
         thread.start()
         httpd.files, httpd.asked = files, asked
         httpd.url = f"http://127.0.0.1:{httpd.server_port}/data"
