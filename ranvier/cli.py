@@ -1,0 +1,76 @@
+"""The command line: every command is imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "train": "Train a float network with delays by the three-factor rule.",
+    "quantize": "Map a float network onto a chip.",
+    "evaluate": "Accuracy of a float network or of an image on a data set.",
+    "report": "Emulator against float network, as one HTML page.",
+    "export": "Write an image as memory files, registers, C header and Verilog.",
+    "rtl": "Write the Verilog of a chip.",
+    "verify": "Prove gates and emulator equal for one image.",
+    "info": "Say what a file holds.",
+    "encode": "Turn a recording of speech into spikes.",
+    "run": "Say which class the chip hears in a recording.",
+    "data": "Fetch or unpack data sets.",
+    "demo": "From a trained network to proven gates, on the embedded data.",
+}
+
+KERNELS = {"train", "quantize", "evaluate", "report", "verify", "encode", "run", "demo"}
+"""Commands that compile kernels, and so want those of earlier runs."""
+
+
+class Refusal(click.ClickException):
+    """A user's mistake: one sentence, exit status 2."""
+
+    exit_code = 2
+
+
+def sentence(error: Exception) -> str:
+    """Say in one sentence what went wrong."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return " ".join(str(error).split())
+
+
+class Commands(click.Group):
+    """The commands of `COMMANDS`, each in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"ranvier.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # The help page must not import numba to say what there is.
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError) as error:
+            raise Refusal(sentence(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ranvier")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Design a spiking chip with delays and its bit-accurate twin together."""
+    if ctx.invoked_subcommand in KERNELS:
+        from ranvier.kernel_cache import install
+
+        install()

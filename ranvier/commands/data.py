@@ -1,0 +1,34 @@
+"""`ranvier data`: data sets."""
+
+import click
+
+
+@click.group(name="data")
+def command() -> None:
+    """Fetch or unpack data sets."""
+
+
+@command.command()
+@click.argument("folder", type=click.Path())
+def shd(folder: str) -> None:
+    """Fetch the official Spiking Heidelberg Digits into FOLDER, and check them."""
+    from events.official import fetch
+
+    for path in fetch(folder):
+        click.echo(path)
+
+
+@command.command()
+@click.argument("folder", type=click.Path())
+def digits(folder: str) -> None:
+    """Write the embedded spoken digits into FOLDER, as files of counts."""
+    from pathlib import Path
+
+    from events import save, spoken_digits
+
+    if not Path(folder).is_dir():
+        raise ValueError(f"{folder}: is not a folder; make it first")
+    for name, counts in zip(("train", "test"), spoken_digits(), strict=True):
+        path = Path(folder) / f"digits_{name}.npz"
+        save(counts, path)
+        click.echo(f"{path}: {len(counts)} recordings")

@@ -1,0 +1,137 @@
+"""`ranvier quantize`: a float network onto a chip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ranvier.options import as_json
+
+if TYPE_CHECKING:
+    from quant.loss import Loss
+
+
+@click.command(name="quantize")
+@click.argument("network")
+@click.option("--output", "-o", type=click.Path(), required=True, help="Image to write: X.ranvier.")
+@click.option("--chip", help="A catalogue name, chip.json or image.  [default: one that fits]")
+@click.option("--weight-bits", type=int, help="[default: 8, or the chip's]")
+@click.option("--delay-bits", type=int, help="[default: 6, or the chip's]")
+@click.option("--membrane-bits", type=int, help="[default: 16, or the chip's]")
+@click.option("--coefficient-bits", type=int, help="Of the leak.  [default: 9, or the chip's]")
+@click.option("--count-bits", type=int, help="Of an input event.  [default: 5, or the chip's]")
+@click.option("--lanes", type=int, help="Synapses per clock.  [default: 8, or the chip's]")
+@click.option("--leak", type=click.Choice(["multiply", "shift"]), help="[default: multiply]")
+@click.option(
+    "--granularity",
+    type=click.Choice(["projection", "neuron"]),
+    default="projection",
+    show_default=True,
+    help="Which synapses share a scale.",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(["free", "power-of-two", "integer"]),
+    default="free",
+    show_default=True,
+    help="What a scale may be.",
+)
+@click.option("--resolution", type=int, help="log2 of the steps of a delay word.  [default: auto]")
+@click.option("--headroom", type=float, default=1.5, show_default=True, help="Of the membranes.")
+@click.option("--emit", multiple=True, metavar="POPULATION", help="Let its spikes leave the chip.")
+@click.option("--calibrate", metavar="DATA", help="Typical recordings; decides the membrane scale.")
+@click.option("--recordings", type=int, default=256, show_default=True, help="Of them to use.")
+@as_json
+def command(
+    network: str,
+    output: str,
+    chip: str | None,
+    weight_bits: int | None,
+    delay_bits: int | None,
+    membrane_bits: int | None,
+    coefficient_bits: int | None,
+    count_bits: int | None,
+    lanes: int | None,
+    leak: str | None,
+    granularity: str,
+    scale: str,
+    resolution: int | None,
+    headroom: float,
+    emit: tuple[str, ...],
+    calibrate: str | None,
+    recordings: int,
+    as_json: bool,
+) -> None:
+    """Map NETWORK (an npz file or a shipped name) onto integers, and say what that changed."""
+    from dataclasses import replace
+
+    import datapath.files
+    from datapath import Leak
+    from quant import Granularity, Scale, options_for, quantize
+    from ranvier.defaults import OPTIONS
+    from ranvier.sources import (
+        LOSS,
+        NETWORK,
+        check_writable,
+        for_network,
+        network_bytes,
+        open_chip,
+        open_data,
+        open_network,
+        some,
+    )
+
+    check_writable(output)
+    target = None if chip is None else open_chip(chip)
+    options = OPTIONS if target is None else options_for(target)
+
+    def chosen(name: str, asked: int | None) -> int:
+        value: int = getattr(options, name) if asked is None else asked
+        return value
+
+    options = replace(
+        options,
+        weight_bits=chosen("weight_bits", weight_bits),
+        delay_bits=chosen("delay_bits", delay_bits),
+        membrane_bits=chosen("membrane_bits", membrane_bits),
+        coefficient_bits=chosen("coefficient_bits", coefficient_bits),
+        count_bits=chosen("count_bits", count_bits),
+        lanes=chosen("lanes", lanes),
+        leak=options.leak if leak is None else Leak(leak),
+        granularity=Granularity(granularity),
+        scale=Scale(scale),
+        resolution=resolution,
+        headroom=headroom,
+        emit=emit,
+    )
+    floats = open_network(network)
+    calibration = None
+    if calibrate is not None:
+        calibration = for_network(some(open_data(calibrate), recordings), floats).counts
+    image, loss = quantize(floats, chip=target, options=options, calibration=calibration)
+    extras = {NETWORK: network_bytes(floats), LOSS: loss.to_json().encode()}
+    datapath.files.save(image, output, extras=extras)
+    click.echo(loss.to_json() if as_json else "\n".join(summary(loss)))
+    click.echo(f"{output}: written", err=True)
+
+
+def summary(loss: Loss) -> list[str]:
+    """Say what changed, a line per projection and population, then the notes."""
+    lines = []
+    for p in loss.projections:
+        moved = sum(count for steps, count in p.moved if steps)
+        lines.append(
+            f"{p.name}: {p.weights} weights, rms error {p.rms_error:.2g} of {p.rms_weight:.2g}, "
+            f"{p.zeroed} became 0, {len(p.clipped)} clipped; {p.mode} delays, {moved} moved, "
+            f"{len(p.clamped)} clamped"
+        )
+    for q in loss.populations:
+        alpha = max((abs(a - b) for a, b in zip(q.alpha, q.alpha_applied, strict=True)), default=0)
+        lines.append(
+            f"{q.name}: {'lossless' if q.lossless else 'rounded'}, leak off by {alpha:.2g}, "
+            f"threshold off by {q.threshold_error:.2g}, {q.saturated} of {q.updates} membrane "
+            f"updates saturated, {len(q.silent)} silent neurons in float, "
+            f"{len(q.silent_applied)} on the chip"
+        )
+    return [*lines, *loss.notes]

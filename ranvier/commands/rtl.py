@@ -1,0 +1,20 @@
+"""`ranvier rtl`: the Verilog of a chip."""
+
+import click
+
+
+@click.command(name="rtl")
+@click.argument("chip")
+@click.option("--output", "-o", type=click.Path(), help="File to write.  [default: print]")
+def command(chip: str, output: str | None) -> None:
+    """Write the Verilog of CHIP: a catalogue name, a chip.json or an image."""
+    from ranvier.sources import open_chip, write
+    from rtl.chip import ChipTop
+    from rtl.emit import verilog
+
+    text = verilog(ChipTop(open_chip(chip)), "chip")
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write(output, text)
+        click.echo(f"{output}: {len(text.splitlines())} lines of Verilog", err=True)

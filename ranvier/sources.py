@@ -1,0 +1,181 @@
+"""Where the commands find networks, images, chips and data."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+import datapath.files
+import model
+from datapath import Chip, Image
+from datapath.catalog import CHIPS
+from events import Counts, Recordings, load, spoken_digits
+from model import Network
+
+NETWORK, LOSS = "network.npz", "loss.json"
+"""What an image file carries beside the image: the float network, and what quantizing changed."""
+
+DIGITS = "digits"
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the networks that come with the package."""
+    folder = files("ranvier") / "models"
+    names = (Path(entry.name) for entry in folder.iterdir())
+    return tuple(sorted(name.stem for name in names if name.suffix == ".npz"))
+
+
+def is_image(path: str) -> bool:
+    """Whether `path` is an image (a folder or a `*.ranvier` file), not a network."""
+    return Path(path).is_dir() or Path(path).suffix == ".ranvier"
+
+
+def open_network(name: str) -> Network:
+    """Read a network: a shipped one by its name, an npz file, or the one an image carries."""
+    if name in shipped():
+        with as_file(files("ranvier") / "models" / f"{name}.npz") as path:
+            return model.load(path)
+    if is_image(name):
+        if NETWORK not in datapath.files.names(name):
+            raise ValueError(f"{name}: carries no float network; quantize it again with ranvier")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / NETWORK
+            path.write_bytes(datapath.files.read_extra(name, NETWORK))
+            return model.load(path)
+    if not Path(name).exists():
+        raise ValueError(
+            f"{name}: there is no such file; shipped networks are {', '.join(shipped())}"
+        )
+    return model.load(name)
+
+
+def network_bytes(network: Network) -> bytes:
+    """Return the npz file of `network`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / NETWORK
+        model.save(network, path)
+        return path.read_bytes()
+
+
+def open_image(path: str) -> Image:
+    """Read an image."""
+    if not Path(path).exists():
+        raise ValueError(f"{path}: there is no such file; `ranvier quantize` makes one")
+    if not is_image(path):
+        raise ValueError(f"{path}: is not an image; `ranvier quantize` makes one of a network")
+    return datapath.files.load(path)
+
+
+def open_chip(name: str) -> Chip:
+    """Read a chip: a catalogue name, a `chip.json`, or the chip of an image."""
+    if name in CHIPS:
+        return CHIPS[name]
+    if not Path(name).exists():
+        raise ValueError(f"{name}: there is no such file; chips with names are {', '.join(CHIPS)}")
+    return datapath.files.load_chip(name)
+
+
+def open_data(name: str) -> Recordings | Counts:
+    """Read a data set: a path, or `digits` / `digits:train`; `PATH:train` takes one part."""
+    if name in (DIGITS, f"{DIGITS}:test"):
+        return spoken_digits()[1]
+    if name == f"{DIGITS}:train":
+        return spoken_digits()[0]
+    path, colon, part = name.rpartition(":")
+    if colon and part in ("train", "test") and not Path(name).exists():
+        return load(path, part=part)
+    if not Path(name).exists():
+        raise ValueError(f"{name}: there is no such file; `{DIGITS}` is the embedded data set")
+    return load(name)
+
+
+def binned(
+    data: Recordings | Counts, *, units: int, channels: int, dt_ms: float, steps: int, maximum: int
+) -> Counts:
+    """Bin `data` as a network expects it, and say on standard error what was cut off."""
+    if data.n_units != units:
+        raise ValueError(f"the data has {data.n_units} units, and the network expects {units}")
+    counts = data.binned(
+        units_per_channel=-(-units // channels), dt_ms=dt_ms, steps=steps, maximum=maximum
+    )
+    if counts.late.any() or counts.excess.any():
+        click.echo(counts.cut, err=True)
+    return counts
+
+
+def for_network(data: Recordings | Counts, network: Network, maximum: int = 255) -> Counts:
+    """Bin `data` for `network`."""
+    source = network.input
+    return binned(
+        data,
+        units=source.units,
+        channels=source.size,
+        dt_ms=network.dt_ms,
+        steps=network.steps,
+        maximum=maximum,
+    )
+
+
+def for_image(data: Recordings | Counts, image: Image) -> Counts:
+    """Bin `data` for `image`; more events than a channel takes in a tick are cut off."""
+    return binned(
+        data,
+        units=image.units,
+        channels=image.channels,
+        dt_ms=image.dt_us / 1000,
+        steps=image.steps,
+        maximum=min(255, image.chip.axon.count.max),
+    )
+
+
+def some(data: Recordings | Counts, recordings: int | None) -> Recordings | Counts:
+    """Keep `recordings` of them, spread evenly over the data set; None keeps all."""
+    if recordings is None or recordings >= len(data):
+        return data
+    return data.select(np.linspace(0, len(data) - 1, recordings).round().astype(np.int64))
+
+
+def labelled(data: Recordings | Counts, name: str) -> Recordings | Counts:
+    """Refuse a data set with recordings of which nobody has said what they are."""
+    unknown = np.flatnonzero(data.labels < 0)
+    if unknown.size:
+        raise ValueError(f"{name}: recording {unknown[0]} has no label, so there is no accuracy")
+    return data
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse, before the work and not after it, a file that cannot be written."""
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"{target}: is a folder; name a file")
+    if not target.parent.is_dir():
+        raise ValueError(f"{target}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise ValueError(f"{target}: the folder {target.parent} cannot be written")
+
+
+def write(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file whole or not at all."""
+    check_writable(path)
+    target = Path(path)
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(part, 0o644)
+        os.replace(part, target)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def show(document: Any) -> None:
+    """Print a JSON document for machines."""
+    click.echo(json.dumps(document, indent=2, sort_keys=True))
