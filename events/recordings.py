@@ -347,6 +347,8 @@ class Counts:
 
 def join(parts: Sequence[Counts]) -> Counts:
     """Put data sets of equal form one after the other."""
+    if not parts:
+        raise ValueError("there is nothing to join")
     first = parts[0]
     for part in parts[1:]:
         for name in ("steps", "channels", "dt_ms", "units_per_channel", "n_units", "label_names"):

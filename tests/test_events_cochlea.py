@@ -255,6 +255,11 @@ def test_a_cochlea_refuses_what_is_too_long_for_it(cochlea):
         cochlea.membrane(np.ones(12000))
 
 
-def test_recordings_of_similar_length_share_a_cochlea():
-    assert cochlea_for(11518) is cochlea_for(2880)
-    assert cochlea_for(11518).length == 6000
+def test_recordings_of_similar_length_share_a_cochlea(monkeypatch):
+    assert cochlea_for(11_518) is cochlea_for(2880)
+    monkeypatch.setattr("events.cochlea._shared", lambda steps: ("shared", steps))
+    monkeypatch.setattr("events.cochlea.Cochlea", lambda length: ("alone", length))
+    assert cochlea_for(11_519) == ("shared", 1)  # 5760 samples of sound, 240 of silence
+    assert cochlea_for(11_520) == ("shared", 2)
+    assert cochlea_for(95_519) == ("shared", 8)
+    assert cochlea_for(95_520) == ("alone", 54_000)

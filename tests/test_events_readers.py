@@ -234,6 +234,18 @@ def test_unsorted_plain_events_are_sorted_on_demand(tmp_path):
     assert load(path, sort=True).units.tolist() == [5, 0, 1, 1]
 
 
+def test_sorting_keeps_the_order_of_simultaneous_events(tmp_path):
+    times = np.tile([1, 0], 50)
+    path = plain(
+        tmp_path / "plain.npz",
+        times_ms=times,
+        units=np.arange(100),
+        offsets=np.array([0, 100, 100]),
+        n_units=np.array(100),
+    )
+    assert load(path, sort=True).units.tolist() == [*range(1, 100, 2), *range(0, 100, 2)]
+
+
 def test_events_survive_a_file(tmp_path):
     before = load(published(tmp_path / "shd.h5"))
     save(before, tmp_path / "again.npz")

@@ -117,12 +117,21 @@ def test_counts_are_cut_and_padded_like_events():
         assert np.array_equal(short.excess, binned(events, steps=steps, maximum=1).excess)
 
 
+def test_what_is_cut_off_adds_up():
+    twice = binned(binned(recordings(), steps=2), steps=1)
+    assert twice.late.tolist() == [2, 0, 0]
+    limited = binned(binned(recordings(), maximum=1), maximum=1)
+    assert limited.excess.tolist() == [1, 0, 1]
+
+
 def test_joined_data_sets_follow_one_another():
     one, two = binned(recordings()), binned(recordings(speakers=None))
     both = join([one, one])
     assert len(both) == 6
     assert both.speakers.tolist() == [7, 7, 8, 7, 7, 8]
     assert join([one, two]).speakers is None
+    with pytest.raises(ValueError, match="^there is nothing to join$"):
+        join([])
     with pytest.raises(ValueError, match=r"^steps must be equal to join data sets, not 3 and 4$"):
         join([one, binned(recordings(), steps=4)])
 
@@ -173,6 +182,7 @@ def test_impossible_recordings_are_refused(sentence):
 
 def test_recordings_may_start_over_but_not_go_back():
     assert len(recordings(times_ms=[5, 6, 7, 8, 0, 1])) == 3
+    assert len(recordings(times_ms=[5, 0, 1, 2, 3, 4], offsets=[0, 1, 6, 6])) == 3
     with pytest.raises(ValueError, match=r"^times_ms\[1\] = 5 in recording 0 comes after 6;"):
         recordings(times_ms=[6, 5, 7, 8, 0, 1])
 
