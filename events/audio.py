@@ -107,6 +107,7 @@ def encode(
 
 
 def _checked(samples: NDArray[np.float64], rate_hz: int | None) -> tuple[NDArray[np.float64], int]:
+    """Refuse what cannot be encoded; what can is scaled to a peak between 0.5 and 1."""
     if rate_hz is None or not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
         raise ValueError(f"rate_hz must be between {RATES_HZ[0]} and {RATES_HZ[1]}, not {rate_hz}")
     if samples.ndim != 1 or samples.size == 0:
@@ -122,4 +123,6 @@ def _checked(samples: NDArray[np.float64], rate_hz: int | None) -> tuple[NDArray
             f"{samples.size} samples at {rate_hz} Hz are more than the {LONGEST_S} s that can be "
             "encoded; cut the sound into words"
         )
-    return samples, rate_hz
+    # Squares of any level stay finite; a power of two changes no bit of the spikes.
+    _, exponent = np.frexp(np.abs(samples).max())
+    return np.ldexp(samples, -exponent), rate_hz

@@ -162,7 +162,7 @@ class Recordings:
             n = int(bad[0]) + 1
             raise ValueError(
                 f"times_ms[{n}] = {times[n]} in recording {self._of(n)} comes after "
-                f"{times[n - 1]}; sort the events of each recording by time"
+                f"{times[n - 1]}; sort the events of each recording by time, or load with sort=True"
             )
 
     def _of(self, event: int) -> int:

@@ -130,7 +130,7 @@ def test_joined_data_sets_follow_one_another():
     assert len(both) == 6
     assert both.speakers.tolist() == [7, 7, 8, 7, 7, 8]
     assert join([one, two]).speakers is None
-    with pytest.raises(ValueError, match="^there is nothing to join$"):
+    with pytest.raises(ValueError, match=r"^there is nothing to join$"):
         join([])
     with pytest.raises(ValueError, match=r"^steps must be equal to join data sets, not 3 and 4$"):
         join([one, binned(recordings(), steps=4)])
