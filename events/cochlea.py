@@ -9,6 +9,7 @@ listen to 40 afferents.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -102,26 +103,33 @@ class Cochlea:
     """The filters of 700 places along the membrane, for recordings of one padded length.
 
     length : output samples at 24 kHz, equal to the number of frequencies; a recording has at most
-        2 length - 2 samples at 48 kHz.  Takes about 4 s of computation and 150 MB of memory per
+        2 length - 2 samples at 48 kHz.  Takes about 4 s of one core and 150 MB of memory per
         second of sound, so share it: `cochlea_for(samples)`.
     """
 
     def __init__(self, length: int) -> None:
         self.length = length
+        self._mirror = -np.arange(length // 2 + 1) % length
         omega = 2 * np.pi * np.linspace(1, OUTPUT_HZ, length)
-        places = np.linspace(0.0, 3.5, UNITS)
         source = impedance(omega, Membrane())
-        half = length // 2 + 1
-        self._mirror = -np.arange(half) % length
+        places = np.linspace(0.0, 3.5, UNITS).reshape(-1, CHUNK)
+        with ThreadPoolExecutor() as pool:
+            self._filters = list(pool.map(lambda x: self._filter(omega, source, x), places))
+
+    def _filter(
+        self,
+        omega: NDArray[np.float64],
+        source: NDArray[np.complex128],
+        places: NDArray[np.float64],
+    ) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+        """Compute the lower half of the spectrum of some places, and the folded upper half."""
+        response = np.zeros((places.size, self.length), np.complex64)
+        transfer(omega, source, places, Membrane(), response)
         # The real part of a complex synthesis is a real one of half the spectrum, folded.
-        self._lower, self._upper = [], []
-        for first in range(0, UNITS, CHUNK):
-            response = np.zeros((CHUNK, length), np.complex64)
-            transfer(omega, source, places[first : first + CHUNK], Membrane(), response)
-            upper = np.conj(response[:, self._mirror]) / 2
-            self._lower.append(response[:, :half] / 2)
-            # Above 12 kHz only basal places move: most chunks have nothing to fold.
-            self._upper.append(upper if upper[:, 1:].any() else upper[:, :1])
+        upper = response[:, self._mirror].conj() / 2
+        # Above 12 kHz only basal places move: most chunks have nothing to fold.
+        kept = upper if upper[:, 1:].any() else upper[:, :1]
+        return response[:, : self._mirror.size] / 2, kept
 
     def _velocities(self, audio: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
         samples = audio.size // 2 + 1
@@ -131,7 +139,7 @@ class Cochlea:
             )
         spectrum = fft.fft(audio, 2 * self.length - 2)[: self.length].astype(np.complex64)
         mirrored = np.conj(spectrum[self._mirror])
-        for lower, upper in zip(self._lower, self._upper, strict=True):
+        for lower, upper in self._filters:
             product = lower * spectrum[: lower.shape[1]]
             product[:, : upper.shape[1]] += upper * mirrored[: upper.shape[1]]
             yield np.ascontiguousarray(fft.irfft(product, n=self.length, axis=1)[:, :samples])

@@ -55,7 +55,7 @@ def _arcsin(z):
     return -1j * cmath.log(1j * z + cmath.sqrt((1 - z) * (1 + z)))
 
 
-@njit(error_model="numpy")
+@njit(error_model="numpy", nogil=True)
 def transfer(omega, impedance, places, membrane, out):
     """Write the velocity transfer function of the membrane, one frequency after the other.
 
