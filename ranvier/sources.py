@@ -7,7 +7,7 @@ import os
 import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -18,6 +18,9 @@ from datapath import Chip, Image
 from datapath.catalog import CHIPS
 from events import Counts, Recordings, load, spoken_digits
 from model import Network
+
+if TYPE_CHECKING:
+    from quant import Loss
 
 NETWORK, LOSS = "network.npz", "loss.json"
 """What an image file carries beside the image: the float network, and what quantizing changed."""
@@ -54,6 +57,18 @@ def open_network(name: str) -> Network:
             f"{name}: there is no such file; shipped networks are {', '.join(shipped())}"
         )
     return model.load(name)
+
+
+def open_loss(path: str) -> Loss:
+    """Read what quantizing changed, which an image carries."""
+    from quant import Loss
+
+    if LOSS not in datapath.files.names(path):
+        raise ValueError(f"{path}: carries no {LOSS}; quantize the network again with ranvier")
+    try:
+        return Loss.from_json(datapath.files.read_extra(path, LOSS).decode())
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: {LOSS} is not text; quantize the network again") from None
 
 
 def network_bytes(network: Network) -> bytes:

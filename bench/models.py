@@ -1,0 +1,73 @@
+"""Float and chip accuracy of every shipped network, at 8-bit weights and 6-bit delays.
+
+usage: python bench/models.py [--shd TEST] [--weight-bits 8] [--delay-bits 6] [--json]
+
+TEST is a file of the SHD test set, events or counts; without it the networks trained on SHD are
+left out.  Networks are calibrated on training data of the embedded digits, or without data for
+SHD networks (their training set is not shipped).  Prints one Markdown table row per network.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+
+from quant import quantize
+from quant.evaluate import evaluate
+from ranvier.defaults import OPTIONS
+from ranvier.sources import for_image, for_network, labelled, open_data, open_network, shipped, some
+
+CALIBRATION = 256
+
+
+def measured(name, data, calibration, options):
+    """Quantize the network `name` and classify `data` in float and on the chip."""
+    network = open_network(name)
+    typical = None
+    if calibration is not None:
+        typical = for_network(some(open_data(calibration), CALIBRATION), network).counts
+    image, _ = quantize(network, chip=None, options=options, calibration=typical)
+    counts = for_image(labelled(open_data(data), data), image)
+    result = evaluate(network, image, counts.counts, counts.labels)
+    lost, half = result.lost
+    return {
+        "network": name,
+        "parameters": network.parameters,
+        "recordings": len(counts),
+        "float": 100 * result.float_accuracy,
+        "chip": 100 * result.chip_accuracy,
+        "lost": 100 * lost,
+        "half_interval": 100 * half,
+        "agreement": 100 * result.agreement,
+    }
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shd", help="SHD test set")
+    parser.add_argument("--weight-bits", type=int, default=OPTIONS.weight_bits)
+    parser.add_argument("--delay-bits", type=int, default=OPTIONS.delay_bits)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    options = replace(OPTIONS, weight_bits=args.weight_bits, delay_bits=args.delay_bits)
+    rows = []
+    for name in shipped():
+        if name.startswith("digits"):
+            rows.append(measured(name, "digits", "digits:train", options))
+        elif args.shd:
+            rows.append(measured(name, args.shd, None, options))
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print("| network | parameters | recordings | float % | chip % | points lost | same class % |")
+    print("|---|---|---|---|---|---|---|")
+    for r in rows:
+        print(
+            f"| {r['network']} | {r['parameters']} | {r['recordings']} | {r['float']:.2f} "
+            f"| {r['chip']:.2f} | {r['lost']:.2f} +- {r['half_interval']:.2f} "
+            f"| {r['agreement']:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
