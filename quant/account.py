@@ -14,7 +14,7 @@ from quant.calibrate import Counts, taken
 from quant.leak import alphas
 from quant.loss import Loss, PopulationLoss, ProjectionLoss
 from quant.plan import Integrating, Plan, integrating
-from quant.scales import integers
+from quant.problem import integers
 
 
 def account(plan: Plan, image: Image, calibration: Counts | None) -> Loss:

@@ -25,6 +25,9 @@ class Group(StrEnum):
 BANK = "accumulators_"
 """Accumulators lie in one bank per lane; they are counted as one memory."""
 
+BINS = 40
+"""Most bins of a histogram of cycles."""
+
 GROUPS = {
     "weights": Group.WEIGHTS,
     "synaptic_delays": Group.DELAYS,
@@ -91,7 +94,10 @@ def memory_bits(chip: Chip) -> Memories:
 
 @dataclass(frozen=True, slots=True)
 class Cycles:
-    """Clock cycles per tick over a run; `total` includes everything but clearing."""
+    """Clock cycles per tick over a run.
+
+    high : the 99th percentile.  edges, histogram : ticks by their cycles.
+    """
 
     ticks: int
     total: int
@@ -99,12 +105,15 @@ class Cycles:
     median: float
     high: float
     most: int
+    edges: tuple[float, ...]
+    histogram: tuple[int, ...]
 
 
 def cycles_per_tick(cycles: NDArray[np.integer]) -> Cycles:
-    """Sum up the cycles of ticks, integers of any shape; `high` is the 99th percentile."""
+    """Sum up the cycles of ticks, integers of any shape."""
     if not cycles.size:
         raise ValueError("cycles must hold at least one tick")
+    histogram, edges = np.histogram(cycles, bins=min(BINS, int(np.ptp(cycles)) + 1))
     return Cycles(
         ticks=int(cycles.size),
         total=int(cycles.sum()),
@@ -112,4 +121,6 @@ def cycles_per_tick(cycles: NDArray[np.integer]) -> Cycles:
         median=float(np.median(cycles)),
         high=float(np.quantile(cycles, 0.99)),
         most=int(cycles.max()),
+        edges=tuple(float(x) for x in edges),
+        histogram=tuple(int(n) for n in histogram),
     )

@@ -15,7 +15,8 @@ from quant.calibrate import Ranges
 from quant.delays import DelayWords, delay_words, image_mode
 from quant.leak import alphas, coefficients
 from quant.options import Granularity, Options
-from quant.scales import Drive, Formats, Problem, Scales, scales
+from quant.problem import Drive, Formats, Problem, Scales
+from quant.scales import scales
 
 Integrating = Lif | Readout
 

@@ -16,7 +16,7 @@ from quant.leak import alphas
 from quant.loss import Loss
 from quant.options import Options, check_fits
 from quant.plan import Integrating, Plan, integrating, plan
-from quant.scales import integers
+from quant.problem import integers
 
 
 def quantize(

@@ -1,0 +1,169 @@
+"""The scales and shifts of least expected error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from datapath import Rounding
+from model.network import Floats
+from quant.calibrate import gains
+from quant.options import Granularity, Scale
+from quant.problem import Problem, Scales, integers, is_lossless, lowered
+
+Reach = tuple[Floats, ...]
+"""Largest |weight| that is not clipped, float64[post] for every drive."""
+
+WORTH = 1.01
+"""A larger shift has to lower the expected error by this factor: it widens the accumulators."""
+
+NOTHING = 1e-12
+"""Expected squared error, in squared thresholds, below which there is none."""
+
+CLIPS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Tried parts of the share of weights that may be clipped."""
+
+
+def least_error(problem: Problem, grid: Floats | None) -> Scales:
+    """Search the shifts; scales are the largest that fit them, multiples of `1 / grid` if given.
+
+    Raises
+    ------
+    ValueError
+        No scale fits the formats.
+    """
+    clip = problem.formats.clip if grid is None else 0.0
+    reaches = [_reach(problem, share * clip) for share in (CLIPS if clip else CLIPS[:1])]
+    tried: dict[tuple[int, ...], tuple[float, Floats]] = {}
+    for shifts in _candidates(problem, reaches):
+        scale = _best(problem, shifts, reaches, grid)
+        if scale is None:
+            continue
+        shifts = lowered(problem, scale, shifts)
+        error = float(_expected_error(problem, scale, shifts).mean())
+        if error < tried.get(shifts, (np.inf, scale))[0]:
+            tried[shifts] = (error, scale)
+    if not tried:
+        raise ValueError(
+            f"{problem.name}: no scale fits a threshold of at least 1 LSB and all weights into "
+            f"{problem.formats.v}: give more membrane_bits, or weaker weights to a narrow "
+            "synapse.acc or bias"
+        )
+    best = WORTH * max(NOTHING, min(error for error, _ in tried.values()))
+    shifts = min((s for s in tried if tried[s][0] <= best), key=lambda s: (sum(s), s))
+    scale = tried[shifts][1]
+    return Scales(scale, shifts, is_lossless(problem, scale, shifts))
+
+
+def _reach(problem: Problem, clip: float) -> Reach:
+    """Leave out the largest weights of every scale, the share `clip` of them."""
+    found = []
+    for drive in problem.drives:
+        size = np.abs(drive.weights)
+        if problem.formats.granularity is Granularity.PROJECTION:
+            size = size.reshape(1, -1)
+        # `higher` keeps the quantile a weight, so that it is hit exactly.
+        reach = np.quantile(size, 1 - clip, axis=1, method="higher")
+        found.append(np.broadcast_to(reach, problem.bias.shape))
+    return tuple(found)
+
+
+def _candidates(problem: Problem, reaches: list[Reach]) -> Iterator[tuple[int, ...]]:
+    """Shifts at which some projection fills its words, the others following."""
+    top, most = problem.formats.weight.max, problem.formats.largest_shift
+    seen: set[tuple[int, ...]] = set()
+    for rows in (f(reach, axis=1) for reach in reaches if reach for f in (np.max, np.median)):
+        for filled in sorted({*(top / rows[rows > 0]), 1.0}):
+            for more in range(most + 1):
+                with np.errstate(divide="ignore"):
+                    # A hair less, so that the projection that fills its words fits them.
+                    needed = np.ceil(np.log2(filled * 2.0**more * rows / top) - 1e-9)
+                seen.add(tuple(int(e) for e in np.clip(needed, 0, most)))
+    yield from sorted(seen or {(0,) * len(problem.drives)})
+
+
+def _best(
+    problem: Problem, shifts: tuple[int, ...], reaches: list[Reach], grid: Floats | None
+) -> Floats | None:
+    """Scales of least error at `shifts`, over what may be clipped; None if nothing fits."""
+    best, least = None, np.full_like(problem.bias, np.inf)
+    for reach in reaches:
+        scale = _snapped(problem, _limits(problem, shifts, reach), grid)
+        if not np.all(scale > 0):
+            continue
+        error = _expected_error(problem, scale, shifts)
+        if problem.formats.granularity is Granularity.PROJECTION:
+            error = np.full_like(error, error.mean())
+        best = scale if best is None else np.where(error < least, scale, best)
+        least = np.minimum(least, error)
+    return best
+
+
+def _limits(problem: Problem, shifts: tuple[int, ...], reach: Reach) -> Floats:
+    """Largest scales at which everything fits, float64[post]; not positive if there is none."""
+    fmt = problem.formats
+    low, high = problem.drive_bounds()
+    with np.errstate(divide="ignore"):
+        limit: Floats = fmt.bias.max / np.abs(problem.bias)
+        if problem.threshold is not None:
+            limit = np.minimum(limit, fmt.v.max / (2 * problem.threshold))
+        for largest, shift in zip(reach, shifts, strict=True):
+            limit = np.minimum(limit, fmt.weight.max * 2.0**shift / largest)
+        # Every weight may be rounded away from zero by half of its unit.
+        sources = zip(problem.drives, shifts, strict=True)
+        rounding = sum(d.count * d.weights.shape[1] * 2.0**shift / 2 for d, shift in sources)
+        if rounding >= fmt.acc.max:
+            return np.zeros_like(limit)
+        limit = np.minimum(limit, (fmt.acc.max - rounding) / np.maximum(-low, high))
+    if problem.binding or min(shifts, default=0) > 0:
+        limit = np.minimum(limit, problem.room)
+    return limit
+
+
+def _snapped(problem: Problem, limit: Floats, grid: Floats | None) -> Floats:
+    """Largest scales below `limit` that the granularity, the grid and the options allow."""
+    if problem.formats.granularity is Granularity.PROJECTION:
+        limit = np.full_like(limit, limit.min())
+    # Nothing limits a readout without weights.
+    limit = np.where(np.isinf(limit), 1.0, limit)
+    if np.any(limit <= 0):
+        return np.zeros_like(limit)
+    if grid is not None:
+        # A hair more, so that a limit that is on the grid is taken.
+        doublings = np.floor(np.log2(limit * grid) + 1e-9)
+        return np.where(doublings >= 0, 2.0**doublings / grid, 0.0)
+    if problem.formats.scale is Scale.POWER_OF_TWO:
+        return 2.0 ** np.floor(np.log2(limit))
+    if problem.threshold is None:
+        return limit
+    # A free scale is lowered until the (smallest) threshold is whole: it is then not rounded.
+    unit = problem.threshold
+    if problem.formats.granularity is Granularity.PROJECTION:
+        unit = np.full_like(unit, unit.min())
+    return np.where(limit * unit >= 1, np.floor(limit * unit) / unit, limit)
+
+
+def _expected_error(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> Floats:
+    """Return the expected squared error of every u, in squared thresholds; infinite if none fits.
+
+    Weights err by d_i; sources emit as Poisson processes of rate r_i, so that a leaky sum of gain
+    G (for a constant) and H (for white noise) errs by sum(d_i**2 (r_i H + r_i**2 G**2)).
+    """
+    steady, white = gains(problem.alpha, problem.steps)
+    error = np.zeros_like(problem.bias)
+    column = scale[:, None]
+    for drive, shift in zip(problem.drives, shifts, strict=True):
+        rounded, _ = integers(drive.weights, column, shift, problem.formats.weight)
+        wrong = (rounded * (2.0**shift / column) - drive.weights) ** 2
+        error += white * (wrong @ drive.rates) + steady**2 * (wrong @ drive.rates**2)
+    error += (steady * (np.rint(problem.bias * scale) / scale - problem.bias)) ** 2
+    offset = 0.0 if problem.formats.rounding is Rounding.NEAREST else 0.5
+    error += problem.rounds * (white / 12 + (offset * steady) ** 2) / scale**2
+    if problem.threshold is None:
+        unit = sum(np.abs(d.weights).max(initial=0.0) for d in problem.drives) or 1.0
+        return error / np.float64(unit) ** 2
+    threshold = np.rint(problem.threshold * scale)
+    error += (threshold / scale - problem.threshold) ** 2
+    fits = (threshold >= 1) & (threshold <= problem.formats.v.max)
+    return np.where(fits, error / problem.threshold**2, np.inf)
