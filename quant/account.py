@@ -125,9 +125,8 @@ def _on_chip(
     from emulator.chip import run
 
     done = run(image, taken(image, calibration))
-    saturated = done.saturations.sum(axis=0)
     return (
-        {p.name: int(n) for p, n in zip(image.populations, saturated, strict=True)},
+        {name: int(n.sum()) for name, n in done.saturations.items()},
         {name: _where(n.sum(axis=0) == 0) for name, n in done.spike_counts.items()},
     )
 

@@ -133,8 +133,6 @@ def compare(
         early = _early(network, wanted, got)
         for tally in tallies:
             tally.add(wanted, got, early)
-        for tally, number in zip(tallies, got.saturations.sum(axis=0), strict=True):
-            tally.saturated += int(number)
         cycles.append(got.cycles)
         same += int((wanted.classes == got.classes).sum())
         if progress is not None:
@@ -184,6 +182,7 @@ class _Tally:
         v = wanted.membranes[name] if lif else wanted.readout
         error = (got.membranes[name] / self.scale - v) / self.unit
         self.updates += error.size
+        self.saturated += int(got.saturations[name].sum())
         self.error += float(error.sum())
         self.square += float((error**2).sum())
         self.float_square += float((v**2).sum())

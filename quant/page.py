@@ -23,13 +23,14 @@ p { margin: .4rem 0 .8rem; }
 .scroll { overflow-x: auto; margin: .4rem 0 1rem; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
-th, td { padding: .25rem .7rem .25rem 0; text-align: right; vertical-align: top;
+th, td { padding: .25rem .9rem .25rem 0; text-align: right; vertical-align: top;
   border-bottom: 1px solid #e6e6e2; }
+td { white-space: nowrap; } td:first-child { white-space: normal; min-width: 8rem; }
 th { font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
-table.text td { text-align: left; overflow-wrap: anywhere; }
+table.text td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .figures { display: grid; gap: .8rem;
-  grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 figure { margin: 0; break-inside: avoid; }
 figure img { display: block; width: 100%; height: auto; max-width: 34rem; }
 figcaption { font-size: .85rem; color: #444; }
@@ -62,7 +63,9 @@ def table(
 ) -> str:
     """Return a table of plain texts; `text` sets it to the left, else numbers go to the right."""
     kind = ' class="text"' if text else ""
-    lines = [f'<div class="scroll"><table{kind}>', f"<caption>{escape(caption)}</caption>"]
+    lines = [f'<div class="scroll"><table{kind}>']
+    if caption:
+        lines.append(f"<caption>{escape(caption)}</caption>")
     if head:
         names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
         lines.append(f"<thead><tr>{names}</tr></thead>")

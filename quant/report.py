@@ -31,7 +31,7 @@ def write_report(figures: Figures, path: str | os.PathLike[str]) -> tuple[Path, 
     if html.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{html}: a report must be called *.html")
     data = html.with_suffix(".json")
-    text = json.dumps(figures, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
     for target, content in ((html, page(figures)), (data, text)):
         _write(target, content)
     return html, data
@@ -71,8 +71,8 @@ def page(figures: Figures) -> str:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def _percent(share: float, digits: int = 2) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def _within(bounds: list[float]) -> str:
@@ -92,18 +92,20 @@ def _span(values: list[float | None]) -> str:
 
 
 def _bits(bits: int) -> str:
-    return f"{bits / 1024:.1f} Kibit" if bits >= 1024 else f"{bits} bit"
+    return f"{bits / 1024:.0f} Kibit" if bits >= 10240 else f"{bits} bit"
 
 
 def _headline(figures: Figures) -> str:
     found, cycles = figures["accuracy"], figures["comparison"]["cycles"]
-    lost = f"{100 * found['lost']:+.2f} points"
+    lost, half = f"{100 * found['lost']:.2f}", f"95 %: ± {100 * found['lost_half_interval']:.2f}"
     return "\n".join(
         [
             '<div class="cards">',
             card(_percent(found["float"]), "float accuracy", _within(found["float_interval"])),
             card(_percent(found["chip"]), "chip accuracy", _within(found["chip_interval"])),
-            card(lost, "accuracy lost", f"95 %: ± {100 * found['lost_half_interval']:.2f}"),
+            card(
+                lost, "points of accuracy lost", f"95 %: ± {100 * found['lost_half_interval']:.2f}"
+            ),
             card(_percent(found["agreement"]), "same class", _within(found["agreement_interval"])),
             card(_bits(figures["memory"]["bits"]), "memory", f"{figures['memory']['bits']:,} bits"),
             card(
@@ -112,7 +114,7 @@ def _headline(figures: Figures) -> str:
             "</div>",
             paragraph(
                 f"{found['recordings']:,} recordings. Intervals are Wilson's for a share, and that "
-                "of paired recordings for the loss (positive: the chip is worse)."
+                "of paired recordings for the loss."
             ),
         ]
     )
@@ -120,143 +122,109 @@ def _headline(figures: Figures) -> str:
 
 def _layers(figures: Figures) -> str:
     found = figures["comparison"]
-    populations = found["populations"]
-    firing = [p for p in populations if p["spikes"]]
-    spikes = [
-        [
-            p["name"],
-            f"{p['size']}",
-            f"{p['spikes']['float_rate_hz']:.2f}",
-            f"{p['spikes']['chip_rate_hz']:.2f}",
-            f"{100 * p['spikes']['differing']:.3f}",
-            _number(p["spikes"]["count_difference"]),
-            _number(p["spikes"]["van_rossum"]),
-            f"{100 * p['spikes']['unlike']:.2f}",
-            f"{p['spikes']['silent_float']} / {p['spikes']['silent_chip']}",
-        ]
-        for p in firing
-    ]
-    membranes = [
-        [
-            p["name"],
-            _number(p["membrane"]["early_rms"]),
-            _number(p["membrane"]["rms"]),
-            _number(p["membrane"]["mean"]),
-            f"{p['saturated']:,}",
-            f"{p['updates']:,}",
-        ]
-        for p in populations
-    ]
+    firing = [p["name"] for p in found["populations"] if p["spikes"]]
+    spikes = [p["spikes"] for p in found["populations"] if p["spikes"]]
+    names = [p["name"] for p in found["populations"]]
+    membranes = [p["membrane"] for p in found["populations"]]
+    saturated = [f"{p['saturated']:,} of {p['updates']:,}" for p in found["populations"]]
     return section(
         "Layer by layer",
         paragraph(
-            f"Float network and chip run side by side on {found['recordings']:,} recordings of "
+            f"Float network and chip side by side on {found['recordings']:,} recordings of "
             f"{found['steps']} steps."
         ),
         table(
-            "Spike trains",
-            (
-                "population",
-                "neurons",
-                "float Hz",
-                "chip Hz",
-                "bits that differ %",
-                "spikes ±",
-                f"van Rossum ({found['tau_ms']:g} ms)",
-                "of unrelated %",
-                "silent float / chip",
-            ),
-            spikes,
+            "",
+            ("Spike trains", *firing),
+            [
+                [
+                    "spikes per second, float",
+                    *(f"{p['float_rate_hz']:.2f}" for p in spikes),
+                ],
+                ["spikes per second, chip", *(f"{p['chip_rate_hz']:.2f}" for p in spikes)],
+                ["spike bits that differ", *(_percent(p["differing"], 3) for p in spikes)],
+                [
+                    "spikes too many or few, per neuron and recording",
+                    *(_number(p["count_difference"]) for p in spikes),
+                ],
+                [
+                    f"van Rossum distance, {found['tau_ms']:g} ms",
+                    *(_number(p["van_rossum"]) for p in spikes),
+                ],
+                ["of that of unrelated trains", *(_percent(p["unlike"]) for p in spikes)],
+                ["silent neurons, float", *(str(p["silent_float"]) for p in spikes)],
+                ["silent neurons, chip", *(str(p["silent_chip"]) for p in spikes)],
+            ],
         ),
         table(
-            "Membranes, in thresholds (of the readout: in its float rms)",
-            ("population", "rms error, arithmetic", "rms error", "mean error", "saturated", "of"),
-            membranes,
+            "",
+            ("Membranes, chip minus float", *names),
+            [
+                ["rms, arithmetic alone", *(_number(p["early_rms"]) for p in membranes)],
+                ["rms", *(_number(p["rms"]) for p in membranes)],
+                ["mean", *(_number(p["mean"]) for p in membranes)],
+                ["updates that saturated", *saturated],
+            ],
         ),
         paragraph(
-            "Spikes ± is the mean difference of the number of spikes per neuron and recording. "
-            "The van Rossum distance is 1/2 for one spike too many; beside it, its share of what "
-            "unrelated trains of these numbers of spikes would have. The arithmetic error counts "
-            "the steps before the first spike that differs, the other all steps."
+            "The van Rossum distance is 1/2 for one spike too many. Membranes are in thresholds, "
+            "those of the readout in root mean squares of the float readout; arithmetic alone "
+            "counts the steps before the first spike that differs."
         ),
     )
 
 
 def _mapping(figures: Figures) -> str:
     data = figures["calibration"]["recordings"]
-    seen = f"on {data:,} calibration recordings" if data else "bounded by the weights"
-    populations = [
-        [
-            p["name"],
-            _span(p["lsbs"]),
-            f"{100 * p['threshold_error']:.3f}",
-            _number(p["bias_error"]),
-            _span(p["tau_ms"]),
-            _span(p["tau_ms_applied"]),
-            _number(p["span"]),
-            _number(p["headroom"]),
-            f"{p['silent']} / {p['silent_applied']}" if data else "no data",
-        ]
-        for p in figures["populations"]
-    ]
-    projections = [
-        [
-            p["name"],
-            f"{p['weights']:,}",
-            str(p["shift"]),
-            f"{100 * p['rms_error'] / (p['rms_weight'] or 1):.2f}",
-            _number(p["max_error"]),
-            f"{p['zeroed']:,}",
-            f"{p['clipped']:,}",
-            p["mode"] if p["mode"] == p["mode_wanted"] else f"{p['mode_wanted']} as {p['mode']}",
-            str(1 << p["resolution"]),
-            f"{p['moved']:,} of {p['delays']:,}",
-            str(p["largest_move"]),
-            f"{p['clamped']:,}",
-        ]
-        for p in figures["projections"]
-    ]
+    seen = f"on {data:,} calibration recordings" if data else "at most, by the weights"
+    populations, projections = figures["populations"], figures["projections"]
+    silent = [f"{p['silent']} / {p['silent_applied']}" if data else "no data" for p in populations]
     return section(
         "What the mapping changed",
         table(
-            "Populations",
-            (
-                "population",
-                "LSBs per threshold",
-                "threshold error %",
-                "bias error",
-                "tau ms, float",
-                "tau ms, chip",
-                "largest membrane",
-                "headroom",
-                "silent float / chip",
-            ),
-            populations,
+            "",
+            ("Populations", *(p["name"] for p in populations)),
+            [
+                ["LSBs per threshold", *(_span(p["lsbs"]) for p in populations)],
+                ["threshold error", *(_percent(p["threshold_error"], 3) for p in populations)],
+                ["bias error, thresholds", *(_number(p["bias_error"]) for p in populations)],
+                ["biases that became 0", *(str(p["biases_zeroed"]) for p in populations)],
+                ["time constant in ms, float", *(_span(p["tau_ms"]) for p in populations)],
+                ["time constant in ms, chip", *(_span(p["tau_ms_applied"]) for p in populations)],
+                [f"largest membrane {seen}", *(_number(p["span"]) for p in populations)],
+                ["times it fits the word", *(_number(p["headroom"]) for p in populations)],
+                ["silent in calibration, float / chip", *silent],
+            ],
         ),
         table(
-            "Projections",
-            (
-                "projection",
-                "weights",
-                "shift",
-                "rms error %",
-                "largest error",
-                "became 0",
-                "clipped",
-                "delays",
-                "steps per word",
-                "moved",
-                "by at most",
-                "clamped",
-            ),
-            projections,
+            "",
+            ("Projections", *(p["name"] for p in projections)),
+            [
+                ["weights", *(f"{p['weights']:,}" for p in projections)],
+                ["left shift", *(str(p["shift"]) for p in projections)],
+                ["rms error, of the rms weight", *(_relative(p) for p in projections)],
+                ["largest error, float units", *(_number(p["max_error"]) for p in projections)],
+                ["weights that became 0", *(f"{p['zeroed']:,}" for p in projections)],
+                ["weights clipped", *(f"{p['clipped']:,}" for p in projections)],
+                ["delays", *(_mode(p) for p in projections)],
+                ["steps per delay word", *(str(1 << p["resolution"]) for p in projections)],
+                ["delays moved", *(f"{p['moved']:,} of {p['delays']:,}" for p in projections)],
+                ["by at most, steps", *(str(p["largest_move"]) for p in projections)],
+                ["delays clamped", *(f"{p['clamped']:,}" for p in projections)],
+            ],
         ),
-        paragraph(
-            f"Largest membranes are in thresholds, {seen}; headroom is how many times the membrane "
-            "word holds them. A readout has no threshold: its LSBs are per float unit."
-        ),
+        paragraph("A readout has no threshold: its figures are in float units."),
         *(paragraph(note) for note in figures["notes"]),
     )
+
+
+def _relative(projection: Figures) -> str:
+    return _percent(projection["rms_error"] / (projection["rms_weight"] or 1.0))
+
+
+def _mode(projection: Figures) -> str:
+    wanted, mode = projection["mode_wanted"], projection["mode"]
+    return str(mode) if mode == wanted else f"{wanted}, held as {mode}"
 
 
 def _weights(figures: Figures) -> str:
