@@ -61,6 +61,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader has seen enough, as `head` has; click ends quietly.
+            raise
         except (ValueError, OSError) as error:
             raise Refusal(sentence(error)) from error
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
@@ -21,6 +21,8 @@ from model import Network
 
 if TYPE_CHECKING:
     from quant import Loss
+
+Data = TypeVar("Data", Recordings, Counts)
 
 NETWORK, LOSS = "network.npz", "loss.json"
 """What an image file carries beside the image: the float network, and what quantizing changed."""
@@ -45,6 +47,10 @@ def open_network(name: str) -> Network:
     if name in shipped():
         with as_file(files("ranvier") / "models" / f"{name}.npz") as path:
             return model.load(path)
+    if not Path(name).exists():
+        raise ValueError(
+            f"{name}: there is no such file; shipped networks are {', '.join(shipped())}"
+        )
     if is_image(name):
         if NETWORK not in datapath.files.names(name):
             raise ValueError(f"{name}: carries no float network; quantize it again with ranvier")
@@ -52,10 +58,6 @@ def open_network(name: str) -> Network:
             path = Path(folder) / NETWORK
             path.write_bytes(datapath.files.read_extra(name, NETWORK))
             return model.load(path)
-    if not Path(name).exists():
-        raise ValueError(
-            f"{name}: there is no such file; shipped networks are {', '.join(shipped())}"
-        )
     return model.load(name)
 
 
@@ -94,6 +96,8 @@ def open_chip(name: str) -> Chip:
         return CHIPS[name]
     if not Path(name).exists():
         raise ValueError(f"{name}: there is no such file; chips with names are {', '.join(CHIPS)}")
+    if not is_image(name) and Path(name).suffix != ".json":
+        raise ValueError(f"{name}: is neither a chip.json nor an image, so it holds no chip")
     return datapath.files.load_chip(name)
 
 
@@ -150,14 +154,14 @@ def for_image(data: Recordings | Counts, image: Image) -> Counts:
     )
 
 
-def some(data: Recordings | Counts, recordings: int | None) -> Recordings | Counts:
+def some(data: Data, recordings: int | None) -> Data:
     """Keep `recordings` of them, spread evenly over the data set; None keeps all."""
     if recordings is None or recordings >= len(data):
         return data
     return data.select(np.linspace(0, len(data) - 1, recordings).round().astype(np.int64))
 
 
-def labelled(data: Recordings | Counts, name: str) -> Recordings | Counts:
+def labelled(data: Data, name: str) -> Data:
     """Refuse a data set with recordings of which nobody has said what they are."""
     unknown = np.flatnonzero(data.labels < 0)
     if unknown.size:
@@ -174,6 +178,12 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise ValueError(f"{target}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK):
         raise ValueError(f"{target}: the folder {target.parent} cannot be written")
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse, before the work and not after it, a folder to write into that is not there."""
+    if not Path(path).is_dir():
+        raise ValueError(f"{path}: is not a folder; make it first")
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:

@@ -13,7 +13,9 @@ def command() -> None:
 def shd(folder: str) -> None:
     """Fetch the official Spiking Heidelberg Digits into FOLDER, and check them."""
     from events.official import fetch
+    from ranvier.sources import check_folder
 
+    check_folder(folder)
     for path in fetch(folder):
         click.echo(path)
 
@@ -25,9 +27,9 @@ def digits(folder: str) -> None:
     from pathlib import Path
 
     from events import save, spoken_digits
+    from ranvier.sources import check_folder
 
-    if not Path(folder).is_dir():
-        raise ValueError(f"{folder}: is not a folder; make it first")
+    check_folder(folder)
     for name, counts in zip(("train", "test"), spoken_digits(), strict=True):
         path = Path(folder) / f"digits_{name}.npz"
         save(counts, path)

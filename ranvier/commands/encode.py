@@ -12,7 +12,9 @@ from ranvier.options import seed
 def command(audio: str, output: str, seed: int) -> None:
     """Turn AUDIO, a WAV file, into the spikes of 700 cochlea cells."""
     from events import encode, save
+    from ranvier.sources import check_writable
 
+    check_writable(output)
     heard = encode(audio, seed=seed)
     save(heard, output)
     length = heard.times_ms[-1] if heard.times_ms.size else 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,13 +65,21 @@ def describe(name: str) -> dict[str, Any]:
         return _network(open_network(name))
     if name.partition(":")[0] == DIGITS:
         return _data(open_data(name))
+    path = name.removesuffix(":train").removesuffix(":test")
+    if Path(path).exists() and not _has_header(path):
+        return _data(open_data(name))
+    return _network(open_network(name))
+
+
+def _has_header(name: str) -> bool:
+    """Whether `name` is an npz file as networks are, with a header of JSON; data sets have none."""
+    from model.archive import HEADER
+
     try:
-        return _network(open_network(name))
-    except ValueError as not_a_network:
-        try:
-            return _data(open_data(name))
-        except ValueError:
-            raise not_a_network from None
+        with zipfile.ZipFile(name) as file:
+            return f"{HEADER}.npy" in file.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
 def _network(network: Network) -> dict[str, Any]:

@@ -41,7 +41,13 @@ if TYPE_CHECKING:
 @click.option("--headroom", type=float, default=1.5, show_default=True, help="Of the membranes.")
 @click.option("--emit", multiple=True, metavar="POPULATION", help="Let its spikes leave the chip.")
 @click.option("--calibrate", metavar="DATA", help="Typical recordings; decides the membrane scale.")
-@click.option("--recordings", type=int, default=256, show_default=True, help="Of them to use.")
+@click.option(
+    "--recordings",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Of them to use.",
+)
 @as_json
 def command(
     network: str,

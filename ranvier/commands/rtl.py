@@ -8,10 +8,12 @@ import click
 @click.option("--output", "-o", type=click.Path(), help="File to write.  [default: print]")
 def command(chip: str, output: str | None) -> None:
     """Write the Verilog of CHIP: a catalogue name, a chip.json or an image."""
-    from ranvier.sources import open_chip, write
+    from ranvier.sources import check_writable, open_chip, write
     from rtl.chip import ChipTop
     from rtl.emit import verilog
 
+    if output is not None:
+        check_writable(output)
     text = verilog(ChipTop(open_chip(chip)), "chip")
     if output is None:
         click.echo(text, nl=False)

@@ -86,9 +86,10 @@ def command(
     from ranvier.sources import check_writable, labelled, open_data, show
 
     check_writable(output)
+    if checkpoint is not None:
+        check_writable(checkpoint)
     given = labelled(open_data(data), data)
     counts = given.binned(units_per_channel=units_per_channel, dt_ms=dt_ms, steps=steps)
-    click.echo(counts.cut, err=True)
     start = make_network(
         channels=counts.channels,
         units=counts.n_units,
@@ -107,10 +108,10 @@ def command(
     )
     rule = _rule(batch, rate, 0.0 if fixed_delays else delay_rate, shift)
     examples, held_out = _split(counts, hold_out)
-    history: list[dict[str, Any]] = []
+    if counts.late.any() or counts.excess.any():
+        click.echo(counts.cut, err=True)
 
     def report(epoch: Epoch) -> None:
-        history.append(asdict(epoch))
         held = epoch.held_out_accuracy
         click.echo(
             f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.4f}, "
@@ -131,14 +132,22 @@ def command(
             progress=report,
         )
     except KeyboardInterrupt:
-        again = f"the same command continues from {checkpoint}" if checkpoint else "nothing is kept"
-        raise click.ClickException(f"stopped after {len(history)} epochs; {again}") from None
+        raise click.ClickException(_stopped(checkpoint)) from None
     told = {**result.network.provenance, "data": Path(data).name, "source": counts.source}
     network = replace(result.network, provenance=told)
     model.save(network, output)
     if as_json:
+        history = [asdict(epoch) for epoch in result.history]
         show({"history": history, "provenance": told})
     click.echo(f"{output}: {network.parameters} parameters", err=True)
+
+
+def _stopped(checkpoint: str | None) -> str:
+    if checkpoint is None:
+        return "stopped, and nothing is kept; with --checkpoint it could be continued"
+    if not Path(checkpoint).exists():
+        return "stopped before the first epoch was done, and nothing is kept"
+    return f"stopped; the same command continues from {checkpoint}"
 
 
 def _rule(batch: int, rate: float | None, delay_rate: float | None, shift: int) -> Rule:
