@@ -97,15 +97,13 @@ def _bits(bits: int) -> str:
 
 def _headline(figures: Figures) -> str:
     found, cycles = figures["accuracy"], figures["comparison"]["cycles"]
-    lost, half = f"{100 * found['lost']:.2f}", f"95 %: ± {100 * found['lost_half_interval']:.2f}"
+    lost, half = (f"{100 * found[name]:.2f}" for name in ("lost", "lost_half_interval"))
     return "\n".join(
         [
             '<div class="cards">',
             card(_percent(found["float"]), "float accuracy", _within(found["float_interval"])),
             card(_percent(found["chip"]), "chip accuracy", _within(found["chip_interval"])),
-            card(
-                lost, "points of accuracy lost", f"95 %: ± {100 * found['lost_half_interval']:.2f}"
-            ),
+            card(lost, "points of accuracy lost", f"95 %: ± {half}"),
             card(_percent(found["agreement"]), "same class", _within(found["agreement_interval"])),
             card(_bits(figures["memory"]["bits"]), "memory", f"{figures['memory']['bits']:,} bits"),
             card(
