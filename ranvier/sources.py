@@ -22,7 +22,7 @@ from model import Network
 if TYPE_CHECKING:
     from quant import Loss
 
-Data = TypeVar("Data", Recordings, Counts)
+Data = TypeVar("Data", bound=Recordings | Counts)
 
 NETWORK, LOSS = "network.npz", "loss.json"
 """What an image file carries beside the image: the float network, and what quantizing changed."""
@@ -158,7 +158,8 @@ def some(data: Data, recordings: int | None) -> Data:
     """Keep `recordings` of them, spread evenly over the data set; None keeps all."""
     if recordings is None or recordings >= len(data):
         return data
-    return data.select(np.linspace(0, len(data) - 1, recordings).round().astype(np.int64))
+    kept: Data = data.select(np.linspace(0, len(data) - 1, recordings).round().astype(np.int64))
+    return kept
 
 
 def labelled(data: Data, name: str) -> Data:

@@ -6,6 +6,9 @@ import click
 
 from ranvier.options import as_json, recordings
 
+COMPARED = 256
+"""Recordings of which every membrane is compared; the accuracy takes all of them."""
+
 
 @click.command(name="report")
 @click.argument("image", type=click.Path())
@@ -14,8 +17,14 @@ from ranvier.options import as_json, recordings
 @recordings
 @as_json
 def command(image: str, data: str, output: str, recordings: int | None, as_json: bool) -> None:
-    """Compare IMAGE with its float network on DATA, and write one self-contained HTML page."""
-    from quant.report import figures, page, report
+    """Compare IMAGE with its float network on DATA.
+
+    Writes one self-contained HTML page, and its figures beside it as JSON.
+    """
+    from quant.compare import compare
+    from quant.evaluate import evaluate
+    from quant.findings import findings
+    from quant.report import write_report
     from ranvier.progress import bar
     from ranvier.sources import (
         check_writable,
@@ -27,24 +36,27 @@ def command(image: str, data: str, output: str, recordings: int | None, as_json:
         open_network,
         show,
         some,
-        write,
     )
 
     check_writable(output)
     chip_image, network, loss = open_image(image), open_network(image), open_loss(image)
-    given = labelled(some(open_data(data), recordings), data)
-    counts = for_image(given, chip_image)
-    with bar("float and chip") as progress:
-        made = report(
-            network,
-            chip_image,
-            loss,
-            counts.counts,
-            counts.labels,
-            source=f"{len(counts)} of {data}: {counts.source}",
-            progress=progress,
-        )
-    write(output, page(made))
+    counts = for_image(labelled(some(open_data(data), recordings), data), chip_image)
+    with bar("classes") as progress:
+        evaluation = evaluate(network, chip_image, counts.counts, counts.labels, progress)
+    compared = some(counts, COMPARED)
+    with bar("membranes") as progress:
+        comparison = compare(network, chip_image, loss, compared.counts, progress=progress)
+    figures = findings(
+        network,
+        chip_image,
+        loss,
+        evaluation,
+        comparison,
+        counts.counts[0],
+        title="-".join(str(p.size) for p in network.populations),
+        provenance={**network.provenance, "data": data, "recordings of": counts.source},
+    )
+    for path in write_report(figures, output):
+        click.echo(f"{path}: written", err=True)
     if as_json:
-        show(figures(made))
-    click.echo(f"{output}: written", err=True)
+        show(figures)
