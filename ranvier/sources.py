@@ -7,7 +7,7 @@ import os
 import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 import numpy as np
@@ -158,8 +158,8 @@ def some(data: Data, recordings: int | None) -> Data:
     """Keep `recordings` of them, spread evenly over the data set; None keeps all."""
     if recordings is None or recordings >= len(data):
         return data
-    kept: Data = data.select(np.linspace(0, len(data) - 1, recordings).round().astype(np.int64))
-    return kept
+    even = np.linspace(0, len(data) - 1, recordings).round().astype(np.int64)
+    return cast(Data, data.select(even))
 
 
 def labelled(data: Data, name: str) -> Data:
