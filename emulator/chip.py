@@ -1,0 +1,268 @@
+"""The whole chip: recordings in, classes, spikes and clocks out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numba import get_num_threads
+from numpy.typing import ArrayLike, NDArray
+
+from datapath import Image, Kind
+from datapath.timing import EVENT, clear_cycles
+from emulator.kernels.events import list_events
+from emulator.kernels.recording import Results, recordings
+from emulator.kernels.tables import (
+    FIRST,
+    Events,
+    Scratch,
+    Tables,
+    event_lists,
+    scratch,
+    tables,
+)
+from emulator.records import Records
+
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Counts = NDArray[np.integer[Any]]
+
+CHUNK = 16
+"""Recordings that a thread takes at a time, if they are short."""
+
+CELLS = 1 << 22
+"""Ticks times channels that a thread takes at a time, if it is more than a recording."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What the chip answers, and what it takes.
+
+    classes : int64[recordings], the winner of the last tick.  scores : int64[recordings, classes].
+    spike_counts : int64[recordings, size] of every population that fires.
+    cycles : int64[recordings, steps], clocks of every TICK.  event_cycles, clear_cycles :
+    int64[recordings], clocks of all EVENTs and of the CLEAR.
+    saturations : int64[recordings] of every population, how often a membrane was out of range.
+    score_saturations : int64[recordings].  saturated_ticks : bool[recordings, steps], what the END
+    of every tick says.
+    deliveries : int64[recordings] of every projection, active sources served.
+    synaptic_operations : int64[recordings], synapses reached by them.
+
+    Of every tick, where recorded: spikes : bool[recordings, steps, size] of every population that
+    fires.  membranes, sums : int32, or int64 on chips wider than that, [recordings, steps, size] of
+    every population, after the reset and before it.  saturated : bool[recordings, steps, size] of
+    every population.  readout : int64[recordings, steps, classes], the scores.
+    """
+
+    classes: Integers
+    scores: Integers
+    spike_counts: dict[str, Integers]
+    cycles: Integers
+    event_cycles: Integers
+    clear_cycles: Integers
+    saturations: dict[str, Integers]
+    score_saturations: Integers
+    saturated_ticks: Flags
+    deliveries: dict[str, Integers]
+    synaptic_operations: Integers
+    spikes: dict[str, Flags]
+    membranes: dict[str, NDArray[Any]]
+    sums: dict[str, NDArray[Any]]
+    saturated: dict[str, Flags]
+    readout: Integers | None
+
+    @property
+    def total_cycles(self) -> Integers:
+        """Clocks of every recording, int64[recordings]."""
+        total: Integers = self.clear_cycles + self.event_cycles + self.cycles.sum(axis=1)
+        return total
+
+
+class _Own(NamedTuple):
+    """What a thread has for itself."""
+
+    scratch: Scratch
+    events: Events
+    trace: Integers  # int64[3, steps, neurons], or of no size
+    scores: Integers  # int64[steps, classes], or of no size
+
+
+def _checked(image: Image, counts: ArrayLike) -> Counts:
+    """`counts` as an array of the right kind and shape; its values are looked at later."""
+    array = np.asarray(counts)
+    if array.dtype.kind not in "iub":
+        raise ValueError(f"counts must be integers, not {array.dtype}")
+    if array.ndim != 3 or array.shape[2] != image.channels:
+        raise ValueError(
+            f"counts must have shape (recordings, steps, {image.channels}), not {array.shape}"
+        )
+    return array
+
+
+def _native(part: Counts) -> Counts:
+    """`part` in one of the few types that kernels are compiled for."""
+    if part.dtype.kind == "b":
+        return np.ascontiguousarray(part).view(np.uint8)
+    part = np.ascontiguousarray(part, part.dtype.newbyteorder("="))
+    # What is beyond int64 turns negative, and is refused like everything negative.
+    return part.view(np.int64) if part.dtype == np.uint64 else part
+
+
+def _refuse(image: Image, counts: Counts, recording: int) -> NoReturn:
+    """Name the first count of `recording` that the chip does not take."""
+    most = image.chip.axon.count.max
+    step, channel = np.argwhere((counts[recording] < 0) | (counts[recording] > most))[0]
+    raise ValueError(
+        f"counts: recording {recording}, step {step}, channel {channel} has "
+        f"{counts[recording, step, channel]} events, and axon.count takes 0 to {most}: "
+        "make the steps shorter, or clip the counts"
+    )
+
+
+def _results(image: Image, t: Tables, shape: tuple[int, int]) -> Results:
+    recordings = shape[0]
+    return Results(
+        classes=np.zeros(recordings, np.int64),
+        scores=np.zeros((recordings, image.readout.size), np.int64),
+        events=np.zeros(recordings, np.int64),
+        spike_counts=np.zeros((recordings, t.populations[-1, FIRST]), np.int64),
+        deliveries=np.zeros((recordings, len(image.projections)), np.int64),
+        saturations=np.zeros((recordings, len(image.populations)), np.int64),
+        score_saturations=np.zeros(recordings, np.int64),
+        cycles=np.zeros(shape, np.int64),
+        saturated_ticks=np.zeros(shape, np.bool_),
+    )
+
+
+class _Runner:
+    """What the threads of a run share."""
+
+    def __init__(self, image: Image, counts: Counts, record: Iterable[str]) -> None:
+        self.image, self.counts = image, counts
+        self.records = Records(image, record, counts.shape[:2])
+        self.tables = tables(image)
+        self.results = _results(image, self.tables, counts.shape[:2])
+        self.spans = {
+            p.name: slice(int(first), int(first) + p.size)
+            for p, first in zip(image.populations, self.tables.populations[:, FIRST], strict=False)
+        }
+        recordings, steps, channels = counts.shape
+        # A trace holds one recording.
+        most = 1 if self.records else CELLS // max(1, steps * channels)
+        self.chunk = max(1, min(CHUNK, most, recordings))
+        self.starts = range(0, recordings, self.chunk)
+        self.threads = max(1, min(get_num_threads(), len(self.starts)))
+        self.spare: SimpleQueue[_Own] = SimpleQueue()
+        neurons = int(self.tables.populations[-1, FIRST])
+        traced = steps if self.records else 0
+        for _ in range(self.threads):
+            self.spare.put(
+                _Own(
+                    scratch(self.tables, channels, steps),
+                    event_lists(self.chunk, steps, channels),
+                    np.zeros((3 if self.records else 0, traced, neurons), np.int64),
+                    np.zeros((traced, image.readout.size), np.int64),
+                )
+            )
+
+    def run_chunk(self, first: int) -> int:
+        """Run the recordings from `first` on; return how many."""
+        part = _native(self.counts[first : first + self.chunk])
+        own = self.spare.get()
+        most = self.image.chip.axon.count.max
+        largest, refused = list_events(part, most, *own.events)
+        if refused >= 0:
+            _refuse(self.image, self.counts, first + refused)
+        starts, channel, count = own.events.starts[: len(part)], *own.events[3:]
+        recordings(
+            *self.tables, *own.scratch, *self.results, first, starts, channel, count, largest,
+            own.trace, own.scores,
+        )  # fmt: skip
+        if self.records:
+            self.records.keep(first, self.spans, own.trace, own.scores)
+        self.spare.put(own)
+        return len(part)
+
+    def __iter__(self) -> Iterator[int]:
+        """Run everything; yield the number of recordings that have come to their end."""
+        if self.threads == 1:
+            yield from map(self.run_chunk, self.starts)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            try:
+                yield from pool.map(self.run_chunk, self.starts)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def report(self) -> Run:
+        """Sort the results by the names of populations and projections."""
+        results, image = self.results, self.image
+        sizes = np.array([p.weights.shape[0] for p in image.projections], np.int64)
+        readout = self.records.by_population("readout")
+        return Run(
+            classes=results.classes,
+            scores=results.scores,
+            spike_counts={
+                p.name: results.spike_counts[:, self.spans[p.name]]
+                for p in image.populations
+                if p.kind is Kind.LIF
+            },
+            cycles=results.cycles,
+            event_cycles=EVENT * results.events,
+            clear_cycles=np.full_like(results.events, clear_cycles(image.chip)),
+            saturations={
+                p.name: results.saturations[:, n] for n, p in enumerate(image.populations)
+            },
+            score_saturations=results.score_saturations,
+            saturated_ticks=results.saturated_ticks,
+            deliveries={p.name: results.deliveries[:, n] for n, p in enumerate(image.projections)},
+            synaptic_operations=results.deliveries @ sizes,
+            spikes=self.records.by_population("spikes"),
+            membranes=self.records.by_population("membranes"),
+            sums=self.records.by_population("sums"),
+            saturated=self.records.by_population("saturated"),
+            readout=readout.get(image.readout.name),
+        )
+
+
+def run(
+    image: Image,
+    counts: ArrayLike,
+    *,
+    record: Iterable[str] = (),
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Run recordings through the chip, bit for bit as its gates would.
+
+    Every recording starts from a cleared chip, so that neither their order nor the number of
+    threads, which is `numba.get_num_threads()`, changes a bit.
+
+    Parameters
+    ----------
+    image : Image
+    counts : integers[recordings, steps, channels]
+        Events of every channel in every tick, 0 to `image.chip.axon.count.max`; any number of
+        steps.
+    record : names of `emulator.records.RECORDS`
+        What to keep of every tick.
+    progress : function, optional
+        Called with the number of recordings that have just come to their end, again and again.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        Counts that the chip does not take, or more records than memory should hold.
+    """
+    runner = _Runner(image, _checked(image, counts), record)
+    for finished in runner:
+        if progress is not None:
+            progress(finished)
+    return runner.report()

@@ -1,0 +1,37 @@
+"""The arithmetic words on integers; `rtl.fixed` has the same words in gates."""
+
+from datapath import Rounding
+from emulator.kernels import kernel
+
+FLOOR, ZERO, NEAREST = range(3)
+ROUNDING = {Rounding.FLOOR: FLOOR, Rounding.ZERO: ZERO, Rounding.NEAREST: NEAREST}
+"""What a kernel calls a rounding: kernels hold numbers only."""
+
+DEEPEST = 62
+"""The deepest right shift of a kernel; deeper ones give the same for every format there is."""
+
+
+@kernel
+def saturate(x, fmt):
+    """Clamp `x` into `fmt`."""
+    top = (1 << (fmt.width - fmt.signed)) - 1
+    return min(max(x, -top - 1 if fmt.signed else 0), top)
+
+
+@kernel
+def wrap(x, fmt):
+    """Keep the low `fmt.width` bits of `x`; the top one is the sign if `fmt` is signed."""
+    low = x & ((1 << fmt.width) - 1)
+    return low - ((low >> (fmt.width - 1)) << fmt.width) if fmt.signed else low
+
+
+@kernel
+def shift_round(x, k, rounding):
+    """Divide `x` by `2**k`.
+
+    k : from 0 to `DEEPEST`.  rounding : one of `ROUNDING`.
+    """
+    # One right shift serves all three: what is added first lifts its floor to the wanted integer.
+    # No branch, so that a loop over neurons stays a vector loop.
+    lift = ((1 << k) >> 1) * (rounding == NEAREST) + ((1 << k) - 1) * (rounding == ZERO) * (x < 0)
+    return (x + lift) >> k

@@ -1,0 +1,181 @@
+"""Spikes become sums: rows of weights, delayed sums of dendrites and synapses, queues of axons.
+
+Indices are unsigned where a loop is to become vector instructions: the compiler gives up on one
+that might count from the end.
+"""
+
+import numpy as np
+
+from emulator.kernels import inner
+from emulator.kernels.tables import BLOCK
+
+
+@inner
+def add_rows(part, weights, rows, stride, sources, begin, end):
+    """part[j] += sum of weights[source, j] over sources[begin:end]."""
+    width = np.uint64(stride)
+    e = begin
+    while e + 4 <= end:
+        # Four rows per pass: the sum is loaded and stored once for all of them.
+        a = np.uint64(rows + sources[e] * stride)
+        b = np.uint64(rows + sources[e + 1] * stride)
+        c = np.uint64(rows + sources[e + 2] * stride)
+        d = np.uint64(rows + sources[e + 3] * stride)
+        for j in range(width):
+            part[j] += weights[a + j] + weights[b + j] + weights[c + j] + weights[d + j]
+        e += 4
+    while e < end:
+        a = np.uint64(rows + sources[e] * stride)
+        for j in range(width):
+            part[j] += weights[a + j]
+        e += 1
+
+
+@inner
+def add_counted_rows(part, weights, rows, stride, sources, counts, begin, end):
+    """part[j] += sum of counts[e] * weights[sources[e], j] over begin <= e < end."""
+    width = np.uint64(stride)
+    e = begin
+    while e + 4 <= end:
+        a = np.uint64(rows + sources[e] * stride)
+        b = np.uint64(rows + sources[e + 1] * stride)
+        c = np.uint64(rows + sources[e + 2] * stride)
+        d = np.uint64(rows + sources[e + 3] * stride)
+        k, m, n, o = counts[e], counts[e + 1], counts[e + 2], counts[e + 3]
+        for j in range(width):
+            part[j] += (
+                k * weights[a + j] + m * weights[b + j] + n * weights[c + j] + o * weights[d + j]
+            )
+        e += 4
+    while e < end:
+        a = np.uint64(rows + sources[e] * stride)
+        k = counts[e]
+        for j in range(width):
+            part[j] += k * weights[a + j]
+        e += 1
+
+
+@inner
+def sum_rows(
+    weights, rows, stride, factor, limit, sources, counts, begin, end, largest, part, out, first
+):
+    """out[first + j] += factor * counts[e] * weights[sources[e], j], over begin <= e < end.
+
+    limit : rows whose sum the type of a weight holds.  largest : of the counts; where it is 1 they
+    are not read.  part : zeros of the type of a weight, scratch.
+    """
+    width, base = np.uint64(stride), np.uint64(first)
+    most = limit // largest
+    while begin < end:
+        stop = min(end, begin + max(1, most))
+        if most == 0:
+            a, times = np.uint64(rows + sources[begin] * stride), factor * counts[begin]
+            for j in range(width):
+                out[base + j] += times * weights[a + j]
+        else:
+            if largest == 1:
+                add_rows(part, weights, rows, stride, sources, begin, stop)
+            else:
+                add_counted_rows(part, weights, rows, stride, sources, counts, begin, stop)
+            for j in range(width):
+                out[base + j] += factor * part[j]
+                part[j] = 0
+        begin = stop
+
+
+@inner
+def spread(late, size, offsets, first, ahead, here):
+    """Move the sums `late` of `size` neurons to where their dendrites let them arrive.
+
+    ahead : delayed sums, those of this tick and population from `here` on.
+    """
+    base, place = np.uint64(here), np.uint64(first)
+    for j in range(np.uint64(size)):
+        ahead[base + offsets[place + j]] += late[j]
+        late[j] = 0
+
+
+@inner
+def scatter(
+    weights, offsets, first, pre, size, sources, begin, end, ahead, here, span
+):  # fmt: skip
+    """Add the synapses of sources[begin:end] to the delayed sums of `size` neurons.
+
+    ahead, here : as above.  span : from one block of neurons to the next.
+    """
+    for e in range(begin, end):
+        k, base = np.uint64(first + sources[e] * BLOCK), np.uint64(here)
+        for _ in range(0, size, BLOCK):
+            for j in range(np.uint64(BLOCK)):
+                ahead[base + offsets[k + j]] += weights[k + j]
+            k += np.uint64(pre * BLOCK)
+            base += np.uint64(span)
+
+
+@inner
+def scatter_segment(
+    weights, offsets, first, size, channel_start, ticks, counts, ahead, here, span
+):
+    """Add the synapses of all events of a segment to the delayed sums of `size` neurons.
+
+    A block of neurons at a time, so that its sums stay in the cache; a channel at a time and four
+    of its events, so that a synapse is read once for all of them.
+    """
+    base, k = np.uint64(here), np.uint64(first)
+    for _ in range(0, size, BLOCK):
+        for channel in range(channel_start.shape[0] - 1):
+            e, end = channel_start[channel], channel_start[channel + 1]
+            while e + 4 <= end:
+                a, b = base + np.uint64(ticks[e] * BLOCK), base + np.uint64(ticks[e + 1] * BLOCK)
+                c, d = base + np.uint64(ticks[e + 2] * BLOCK), base + np.uint64(ticks[e + 3] * BLOCK)
+                for j in range(np.uint64(BLOCK)):
+                    at, w = offsets[k + j], weights[k + j]
+                    ahead[a + at] += w * counts[e]
+                    ahead[b + at] += w * counts[e + 1]
+                    ahead[c + at] += w * counts[e + 2]
+                    ahead[d + at] += w * counts[e + 3]
+                e += 4
+            while e < end:
+                a = base + np.uint64(ticks[e] * BLOCK)
+                for j in range(np.uint64(BLOCK)):
+                    ahead[a + offsets[k + j]] += weights[k + j] * counts[e]
+                e += 1
+            k += np.uint64(BLOCK)
+        base += np.uint64(span)
+
+
+@inner
+def carry_over(ahead, span, kept):
+    """Move the last `kept` of every `span` delayed sums to its start, and empty the rest."""
+    for first in range(0, ahead.shape[0], span):
+        for k in range(first, first + kept):
+            ahead[k] = ahead[k + span - kept]
+        ahead[first + kept : first + span] = 0
+
+
+@inner
+def collect(ahead, here, span, now, first, size):
+    """Add the delayed sums of `size` neurons that are due in this tick to `now`."""
+    base, n = np.uint64(here), np.uint64(first)
+    for _ in range(0, size, BLOCK):
+        for j in range(np.uint64(BLOCK)):
+            now[n + j] += ahead[base + j]
+        base += np.uint64(span)
+        n += np.uint64(BLOCK)
+
+
+@inner
+def enqueue(
+    axon_ticks, axons, pre, t, sources, counts, begin, end, queue, queued, queue_source, queue_count
+):
+    """Send sources[begin:end] of tick `t` on their way.
+
+    axons : start of the ticks of the `pre` axons.  queue : start of their queue [tick][pre], whose
+    lengths are `queued`, int64[ticks].
+    """
+    for e in range(begin, end):
+        source = sources[e]
+        slot = (t + axon_ticks[axons + source]) & (queued.shape[0] - 1)
+        at = queue + slot * pre + queued[slot]
+        queue_source[at], queue_count[at] = source, counts[e]
+        queued[slot] += 1

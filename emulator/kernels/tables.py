@@ -1,0 +1,322 @@
+"""An image as flat arrays for the kernels, and the scratch memory of one thread."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from datapath import Delay, Format, Image, Kind, Projection, Reset
+from datapath.timing import EMIT, POPULATION, PROJECTION, ROW, TICK
+from emulator.lif import Words, words
+
+Integers = NDArray[np.int64]
+
+BLOCK = 8
+"""Neurons side by side in the delayed sums: few, so that a block of all ticks stays in a cache."""
+
+SEGMENT = 256
+"""Ticks whose input is added to the delayed sums at one go, a power of two."""
+
+LINE = 64
+"""Bytes of a cache line; a row of weights takes whole ones."""
+
+INPUT = -1
+"""The number of the input among the populations."""
+
+NOWHERE = -1
+"""The start of what there is not."""
+
+LATE = (Delay.DENDRITIC, Delay.SYNAPTIC)
+"""Delays between the delivery and the sum."""
+
+FIRST, SIZE, IS_READOUT, IS_ZERO, INCOMING, AHEAD = range(6)
+"""Columns of `Tables.populations`: the start of its neurons, how many there are, what it is, the
+start of its projections, and the start of its delayed sums [block][tick][neuron in block]."""
+
+(
+    PLACE,
+    PRE,
+    SOURCES,
+    COST,
+    FACTOR,
+    LIMIT,
+    ROWS,
+    STRIDE,
+    SYNAPSES,
+    DENDRITES,
+    AXONS,
+    QUEUE,
+) = range(12)
+"""Columns of `Tables.projections`: its number in the image, the population it comes from and the
+size of that, clocks of a delivery, 1 << scale, and rows whose sum the type of `row_weights` holds;
+the start and stride of its rows [pre][post], of its synapses [block][pre][neuron in block], of its
+dendrites [post], of its axons [pre], and of its queue [tick][pre]."""
+
+
+class Tables(NamedTuple):
+    """What the kernels read.
+
+    Projections are sorted by the population they reach, in update order.  Narrow tables have int16
+    `row_weights` and int32 `synapse_weights`, wide ones int64.
+    """
+
+    lif: Words
+    score: Format
+    clocks: int  # of a tick without deliveries
+    turn: int  # ticks of a queue, a power of two
+    span: int  # ticks of the delayed sums
+    populations: Integers  # one row more ends the last one's neurons and projections
+    projections: Integers
+    threshold: Integers
+    bias: Integers
+    coefficient: Integers
+    row_weights: NDArray[np.int16] | Integers
+    synapse_weights: NDArray[np.int32] | Integers  # already scaled
+    synapse_offsets: NDArray[np.uint32]  # in the delayed sums of the block
+    dendrite_offsets: NDArray[np.uint32]  # in the delayed sums of the population
+    axon_ticks: Integers  # from emission to arrival
+
+
+class Scratch(NamedTuple):
+    """What the kernels of one thread write; nothing of it outlives a recording."""
+
+    # Of every neuron.
+    v: Integers
+    total: Integers
+    u: Integers
+    now: NDArray[np.int32] | Integers  # sum of this tick
+    spikes: Integers  # a population's fired neurons, ascending
+    ones: Integers  # how often each of them fired
+    # Of a population.
+    fired: Integers  # number of `spikes`
+    part: NDArray[np.int16] | Integers  # sum of rows, before the scale
+    late: NDArray[np.int32] | Integers  # sum of rows, before the dendrites
+    ahead: NDArray[np.int32] | Integers  # delayed sums
+    # Of the queues.
+    queued: Integers  # how many, [projection, tick]
+    queue_source: Integers
+    queue_count: Integers
+    # Input events of a segment, by channel.
+    channel_start: Integers
+    event_tick: Integers
+    event_count: Integers
+
+
+class Events(NamedTuple):
+    """Input events of a few recordings, by tick."""
+
+    # Which channels of a tick are active, as bytes and as words of the same memory.
+    active: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    starts: Integers  # [recording, tick], and the end
+    channel: Integers
+    count: Integers
+
+
+def aligned(length: int, dtype: DTypeLike):
+    """Zeros that begin with a cache line."""
+    raw = np.zeros(length * np.dtype(dtype).itemsize + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : len(raw) - LINE + start].view(dtype)
+
+
+def _starts(lengths: list[int]) -> list[int]:
+    """Start of every part of an array, and the end of the last."""
+    return [int(n) for n in np.cumsum([0, *lengths])]
+
+
+def _groups(size: int, width: int) -> int:
+    return -(-size // width)
+
+
+def _whole_lines(size: int, dtype: DTypeLike) -> int:
+    """Round `size` up to whole cache lines."""
+    width = LINE // np.dtype(dtype).itemsize
+    return _groups(size, width) * width
+
+
+def _in_blocks(values: Integers) -> Integers:
+    """[post, pre] as [block, pre, neuron in block], the last block padded with zeros."""
+    post, pre = values.shape
+    padded = np.zeros((_groups(post, BLOCK) * BLOCK, pre), np.int64)
+    padded[:post] = values
+    return padded.reshape(-1, BLOCK, pre).transpose(0, 2, 1)
+
+
+def _reach(projection: Projection) -> int:
+    """Longest delay in ticks, beside the age."""
+    return int(projection.delays.max(initial=0)) << projection.resolution
+
+
+def is_narrow(image: Image) -> bool:
+    """Whether the small types hold every number of `image`."""
+    heaviest = max((int(np.abs(p.weights).max(initial=0)) for p in image.projections), default=0)
+    chip = image.chip
+    return heaviest < 1 << 14 and chip.synapse.acc.width <= 32 and chip.lif.v.width <= 32
+
+
+def _clocks(image: Image) -> int:
+    """Clocks of a tick in which nothing is delivered."""
+    lanes = image.chip.lanes
+    total = TICK + _groups(image.channels, lanes)
+    for population in image.populations:
+        total += POPULATION + _groups(population.size, lanes)
+        if population.emit or population.kind is Kind.READOUT:
+            total += EMIT + population.size
+    return total + sum(PROJECTION + image.source_size(p) for p in image.projections)
+
+
+class _Pool:
+    """Parts laid one after another in one array."""
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self.dtype = dtype
+        self.length = 0
+        self._parts: list[Integers] = []
+
+    def add(self, values: Integers) -> int:
+        """Append `values`; return where they start."""
+        start = self.length
+        self._parts.append(values.ravel())
+        self.length += values.size
+        return start
+
+    def array(self):
+        """Join the parts."""
+        out = aligned(self.length, self.dtype)
+        np.concatenate([np.zeros(0, np.int64), *self._parts], out=out, casting="unsafe")
+        return out
+
+
+class _Layout:
+    """The tables of one image, while they grow."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        small, middle = (np.int16, np.int32) if is_narrow(image) else (np.int64, np.int64)
+        self.rows, self.weights, self.offsets = _Pool(small), _Pool(middle), _Pool(np.uint32)
+        self.dendrites, self.ticks = _Pool(np.uint32), _Pool(np.int64)
+        self.number = {p.name: n for n, p in enumerate(image.populations)}
+        self.number[image.input_name] = INPUT
+        self.order = sorted(image.projections, key=lambda p: self.number[p.post])
+        self.span = SEGMENT + 1 + max((_reach(p) for p in self.order if p.delay in LATE), default=0)
+        axonal = [image.age(p) + _reach(p) for p in self.order if p.delay is Delay.AXONAL]
+        self.turn = 1 << max(axonal, default=0).bit_length()
+        self.queued = 0
+
+    def populations(self) -> Integers:
+        """Rows of the population table."""
+        populations = self.image.populations
+        posts = [p.post for p in self.order]
+        late = {p.post for p in self.order if p.delay in LATE}
+        sums = [_groups(p.size, BLOCK) * BLOCK * self.span * (p.name in late) for p in populations]
+        table = np.zeros((len(populations) + 1, 6), np.int64)
+        table[:, FIRST] = _starts([_whole_lines(p.size, self.rows.dtype) for p in populations])
+        table[:, INCOMING] = _starts([posts.count(p.name) for p in populations])
+        table[:, AHEAD] = _starts(sums)
+        for n, p in enumerate(populations):
+            table[n, SIZE] = p.size
+            table[n, IS_READOUT] = p.kind is Kind.READOUT
+            table[n, IS_ZERO] = p.reset is Reset.ZERO
+            table[n, AHEAD] = table[n, AHEAD] if p.name in late else NOWHERE
+        return table
+
+    def neurons(self, name: str, first: Integers) -> Integers:
+        """Lay out the parameter `name` of every neuron, populations from `first` on."""
+        array: Integers = aligned(int(first[-1]), np.int64)
+        for start, p in zip(first, self.image.populations, strict=False):
+            array[start : start + p.size] = getattr(p, name)
+        return array
+
+    def projection(self, p: Projection) -> list[int]:
+        """Row of the projection table; weights and delays join the pools."""
+        post, pre = p.weights.shape
+        stride = _whole_lines(post, self.rows.dtype)
+        row = [NOWHERE] * 12
+        row[PLACE] = [q.name for q in self.image.projections].index(p.name)
+        row[PRE], row[SOURCES] = self.number[p.pre], pre
+        row[COST] = max(_groups(post, self.image.chip.lanes), ROW)
+        row[FACTOR] = 1 << p.scale
+        row[LIMIT] = np.iinfo(self.rows.dtype).max // max(1, int(np.abs(p.weights).max(initial=0)))
+        row[STRIDE] = stride
+        late = p.delays << p.resolution
+        if p.delay is Delay.SYNAPTIC:
+            row[SYNAPSES] = self.weights.add(_in_blocks(p.weights << p.scale))
+            self.offsets.add(_in_blocks(late) * BLOCK + np.arange(BLOCK))
+            return row
+        rows = np.zeros((pre, stride), np.int64)
+        rows[:, :post] = p.weights.T
+        row[ROWS] = self.rows.add(rows)
+        if p.delay is Delay.DENDRITIC:
+            block, place = np.divmod(np.arange(post), BLOCK)
+            row[DENDRITES] = self.dendrites.add((block * self.span + late) * BLOCK + place)
+        if p.delay is Delay.AXONAL:
+            row[AXONS] = self.ticks.add(self.image.age(p) + late)
+            row[QUEUE] = self.queued
+            self.queued += self.turn * pre
+        return row
+
+
+def tables(image: Image) -> Tables:
+    """Lay out `image`."""
+    layout = _Layout(image)
+    rows = [layout.projection(p) for p in layout.order]
+    populations = layout.populations()
+    neurons = [
+        layout.neurons(name, populations[:, FIRST]) for name in ("threshold", "bias", "coefficient")
+    ]
+    return Tables(
+        words(image.chip.lif),
+        image.chip.readout.score,
+        _clocks(image),
+        layout.turn,
+        layout.span,
+        populations,
+        np.array(rows, np.int64).reshape(-1, 12),
+        *neurons,
+        layout.rows.array(),
+        layout.weights.array(),
+        layout.offsets.array(),
+        layout.dendrites.array(),
+        layout.ticks.array(),
+    )
+
+
+def scratch(t: Tables, channels: int, steps: int) -> Scratch:
+    """Allocate what one thread needs for recordings of `channels` and `steps`."""
+    neurons, sums = int(t.populations[-1, FIRST]), int(t.populations[-1, AHEAD])
+    widest = int(t.projections[:, STRIDE].max(initial=0))
+    queues = int((t.projections[:, SOURCES] * (t.projections[:, QUEUE] >= 0)).sum()) * t.turn
+    small, middle = t.row_weights.dtype, t.synapse_weights.dtype
+    segment = min(steps, SEGMENT) * channels
+    return Scratch(
+        v=aligned(neurons, np.int64),
+        total=aligned(neurons, np.int64),
+        u=aligned(neurons, np.int64),
+        now=aligned(neurons, middle),
+        spikes=np.zeros(neurons, np.int64),
+        ones=np.ones(neurons, np.int64),
+        fired=np.zeros(len(t.populations), np.int64),
+        part=aligned(widest, small),
+        late=aligned(widest, middle),
+        ahead=aligned(sums, middle),
+        queued=np.zeros((len(t.projections), t.turn), np.int64),
+        queue_source=np.empty(queues, np.int64),
+        queue_count=np.empty(queues, np.int64),
+        channel_start=np.zeros(channels + 1, np.int64),
+        event_tick=np.empty(segment, np.int64),
+        event_count=np.empty(segment, np.int64),
+    )
+
+
+def event_lists(recordings: int, steps: int, channels: int) -> Events:
+    """Allocate room for as many events as there can be."""
+    active = aligned(_whole_lines(channels, np.uint8), np.uint8)
+    most = recordings * steps * channels
+    return Events(
+        active=active,
+        words=active.view(np.uint64),
+        starts=np.zeros((recordings, steps + 1), np.int64),
+        channel=np.empty(most, np.int64),
+        count=np.empty(most, np.int64),
+    )
