@@ -1,0 +1,23 @@
+"""How it is trained: on-line three-factor learning of weights and delays.
+
+Imports model and events, no other room.
+"""
+
+from learn.examples import Examples
+from learn.initial import make_network
+from learn.rule import Eligibility, Feedback, Optimizer, Rule, Taps
+from learn.three_factor import Epoch, Result, classify, train
+
+__all__ = [
+    "Eligibility",
+    "Epoch",
+    "Examples",
+    "Feedback",
+    "Optimizer",
+    "Result",
+    "Rule",
+    "Taps",
+    "classify",
+    "make_network",
+    "train",
+]

@@ -1,0 +1,107 @@
+"""Untrained networks to start from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from model import Delay, Input, Lif, Network, Population, Projection, Readout
+
+INPUT_SCALE = 0.08
+HIDDEN_SCALE = 2.0
+RECURRENT_SCALE = 0.3
+READOUT_SCALE = 0.1
+
+
+def make_network(
+    *,
+    channels: int,
+    hidden: Sequence[int],
+    classes: int,
+    steps: int,
+    dt_ms: float,
+    seed: int,
+    units: int | None = None,
+    tau_ms: float = 15.0,
+    readout_alpha: float = 0.95,
+    delay: Delay | str = Delay.AXONAL,
+    max_delay: int = 40,
+    delays: str = "random",
+    recurrent: Delay | str | None = None,
+    labels: Sequence[str] = (),
+) -> Network:
+    """Make input, hidden LIF populations in a chain, and readout, with random normal weights.
+
+    Standard deviations: 0.08 from the input, 2 / sqrt(pre size) between hidden populations,
+    0.3 / sqrt(size) recurrent, 0.1 to the readout.  Threshold 1, no bias, reset by subtraction,
+    alpha = exp(-dt_ms / tau_ms).  The populations are called input, hidden (or hidden1, hidden2,
+    ... if there are several) and readout, a projection PRE_to_POST.
+
+    Parameters
+    ----------
+    units : front-end units summed into the channels; by default one unit is one channel.
+    delay, max_delay : of all projections between input and hidden populations; the one to the
+        readout has no delay.  max_delay in steps.
+    delays : "random", uniform between the smallest possible and max_delay, or "zero", all
+        the smallest possible.
+    recurrent : delay mode of a projection of every hidden population to itself, which with
+        "none" takes one step; None for none.
+
+    Raises
+    ------
+    ValueError
+        A value makes no network.
+    """
+    if delays not in ("random", "zero"):
+        raise ValueError(f"delays must be 'random' or 'zero', not {delays!r}")
+    if not tau_ms > 0:
+        raise ValueError(f"tau_ms must be positive, not {tau_ms}")
+    if not hidden:
+        raise ValueError("hidden must name the size of at least one hidden population")
+    rng = np.random.default_rng(seed)
+    many = len(hidden) > 1
+    names = [f"hidden{n + 1}" if many else "hidden" for n in range(len(hidden))]
+    populations: list[Population] = [Input("input", channels, channels if units is None else units)]
+    projections = []
+
+    def join(pre: Population, post: Population, mode: Delay, scale: float) -> None:
+        least = int(pre is post)
+        most = least if mode is Delay.NONE else max_delay
+        shape = {
+            Delay.NONE: (),
+            Delay.AXONAL: (pre.size,),
+            Delay.DENDRITIC: (post.size,),
+            Delay.SYNAPTIC: (post.size, pre.size),
+        }[mode]
+        drawn = mode is not Delay.NONE and delays == "random"
+        projections.append(
+            Projection(
+                name=f"{pre.name}_to_{post.name}",
+                pre=pre.name,
+                post=post.name,
+                weights=rng.normal(0, scale, (post.size, pre.size)),
+                delay=mode,
+                delays=rng.uniform(least, most, shape) if drawn else np.full(shape, float(least)),
+                max_delay=most,
+            )
+        )
+
+    for name, size in zip(names, hidden, strict=True):
+        pre = populations[-1]
+        post = Lif(name, size, alpha=math.exp(-dt_ms / tau_ms), threshold=1.0, bias=0.0)
+        scale = INPUT_SCALE if isinstance(pre, Input) else HIDDEN_SCALE / math.sqrt(pre.size)
+        join(pre, post, Delay(delay), scale)
+        if recurrent is not None:
+            join(post, post, Delay(recurrent), RECURRENT_SCALE / math.sqrt(size))
+        populations.append(post)
+    readout = Readout("readout", classes, readout_alpha, 0.0)
+    join(populations[-1], readout, Delay.NONE, READOUT_SCALE)
+    return Network(
+        dt_ms=dt_ms,
+        steps=steps,
+        populations=(*populations, readout),
+        projections=tuple(projections),
+        labels=tuple(labels),
+    )

@@ -1,0 +1,158 @@
+"""The three-factor rule's choices, and the taps by which it looks around an arrival.
+
+Derived from e-prop; `learn.three_factor` has the equations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Eligibility(StrEnum):
+    """How the error of a leaky readout meets the eligibility of a hidden neuron.
+
+    deferred : the error is filtered backwards at the end of the recording, which equals an
+    eligibility that passes the readout's filter.  instantaneous : error and eligibility of the
+    same step; exact only for a readout with alpha = 0.
+    """
+
+    DEFERRED = "deferred"
+    INSTANTANEOUS = "instantaneous"
+
+
+class Taps(StrEnum):
+    """Derivative of a delay smoothed by a kernel, in steps; sigma is the kernel's width.
+
+    gauss : u / sigma^2 times a normal density, |u| <= 3 sigma.  hat : sign(u) / (1 + sigma)^2,
+    |u| < 1 + sigma.  central : -1/2, +1/2 at u = -1, +1.
+    """
+
+    GAUSS = "gauss"
+    HAT = "hat"
+    CENTRAL = "central"
+
+
+class Feedback(StrEnum):
+    """What carries the readout's error to a hidden population that projects to the readout.
+
+    symmetric : the weights of that projection, transposed, with its delays.  random : fixed normal
+    numbers, without delay.  A hidden population that does not project to the readout always
+    gets random feedback.
+    """
+
+    SYMMETRIC = "symmetric"
+    RANDOM = "random"
+
+
+class Optimizer(StrEnum):
+    """What becomes of a mini-batch's mean gradient."""
+
+    ADAM = "adam"
+    SGD = "sgd"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Choices of the three-factor rule.
+
+    weight_rate, delay_rate, bias_rate : step sizes at the start of a cosine schedule that ends
+        at 0 with the last epoch; a rate of 0 leaves its numbers as they are.  Delays in steps.
+    optimizer : Adam has moments .9 and .999.
+    batch : recordings per update.
+    eligibility, feedback : see there.
+    taps, sigma_start, sigma_end : the delay's derivative; sigma moves geometrically from the
+        first epoch to the last.
+    surrogate_width : psi = exp(-((u - threshold) / width)^2 / 2), in units of u.
+    reset_path : let the eligibility pass the reset, too.
+    sign_of_weight : a delay's gradient takes the sign of its weight instead of the weight.
+    hidden_bias : learn the bias of hidden neurons, too, not only the readout's.
+    channel_shift : each recording of a batch is shifted by up to this many channels, drawn anew;
+        what leaves the array at its edge is lost.
+    rate_strength, rate_target : adds strength * (rate - target), rate in spikes per step of this
+        neuron in this recording, to the learning signal of every step; strength 0 is off.
+    """
+
+    weight_rate: float = 2e-3
+    delay_rate: float = 0.1
+    bias_rate: float = 1e-4
+    optimizer: Optimizer = Optimizer.ADAM
+    batch: int = 64
+    eligibility: Eligibility = Eligibility.DEFERRED
+    feedback: Feedback = Feedback.SYMMETRIC
+    taps: Taps = Taps.GAUSS
+    sigma_start: float = 4.0
+    sigma_end: float = 1.0
+    surrogate_width: float = 0.5
+    reset_path: bool = False
+    sign_of_weight: bool = False
+    hidden_bias: bool = False
+    channel_shift: int = 0
+    rate_strength: float = 0.0
+    rate_target: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, kind in (
+            ("optimizer", Optimizer),
+            ("eligibility", Eligibility),
+            ("feedback", Feedback),
+            ("taps", Taps),
+        ):
+            object.__setattr__(self, name, _member(name, getattr(self, name), kind))
+        for name in ("weight_rate", "delay_rate", "bias_rate", "rate_strength", "rate_target"):
+            _at_least_zero(name, getattr(self, name))
+        for name in ("sigma_start", "sigma_end", "surrogate_width"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a positive number, not {value}")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, not {self.batch}")
+        if self.channel_shift < 0:
+            raise ValueError(f"channel_shift must be at least 0, not {self.channel_shift}")
+
+    def sigma(self, epoch: int, epochs: int) -> float:
+        """Return the taps' width in epoch 0 <= `epoch` < `epochs`, in steps."""
+        done = epoch / max(1, epochs - 1)
+        return float(self.sigma_start * (self.sigma_end / self.sigma_start) ** done)
+
+
+def _member(name: str, value: str, kind: type[StrEnum]) -> StrEnum:
+    known = [member.value for member in kind]
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    return kind(value)
+
+
+def _at_least_zero(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a number of at least 0, not {value}")
+
+
+def half_taps(kind: Taps, sigma: float) -> NDArray[np.float64]:
+    """Return the taps c_u of u = 1, 2, ... K; c_0 = 0 and c_-u = -c_u, so all sum to 0.
+
+    A longer delay removes drive at u < 0 and gives it at u > 0.
+    """
+    if kind is Taps.CENTRAL:
+        return np.array([0.5])
+    if kind is Taps.HAT:
+        u = np.arange(1, math.ceil(1 + sigma))
+        return np.full(u.size, 1 / (1 + sigma) ** 2)
+    u = np.arange(1, math.ceil(3 * sigma) + 1)
+    density = np.exp(-(u**2) / (2 * sigma**2))
+    result: NDArray[np.float64] = u / sigma**2 * density / (1 + 2 * density.sum())
+    return result
+
+
+def fold(half: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what gathers at u = -v when the taps before it are moved there, v = 0 ... K.
+
+    A delay of n steps, n - v being the smallest possible one, cannot become shorter by more than
+    v: taps further ahead act at u = -v, where a delay that is clamped at its smallest acts.
+    They still sum to 0, and no spike is read before it has been emitted.
+    """
+    return -np.concatenate([np.cumsum(half[::-1])[::-1][:1], np.cumsum(half[::-1])[::-1]])

@@ -1,0 +1,304 @@
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from learn import Examples, Rule, make_network
+from learn.feedback import FEEDBACK, LINK_DELAY, POPULATION
+from learn.gradient import Gradient
+from learn.rule import Taps, fold, half_taps
+from model import Input, Lif, Network, Projection, Readout, Reset, simulate
+from model.layout import rebuild
+
+# ------------------------------------------------------------------------------------------- taps
+
+
+def test_taps_by_hand():
+    assert half_taps(Taps.CENTRAL, 9.0).tolist() == [0.5]
+    assert half_taps(Taps.HAT, 2.0).tolist() == [1 / 9, 1 / 9]
+    gauss = half_taps(Taps.GAUSS, 1.0)
+    density = np.exp(-(np.arange(-3, 4) ** 2) / 2)
+    assert gauss == pytest.approx([1, 2, 3] * density[4:] / density.sum())
+
+
+def test_folded_taps_sum_to_zero_for_every_delay():
+    # Delay v above the smallest one: taps at -v (all the earlier ones, too), -v + 1, ..., K.
+    half = np.array([0.3, 0.2, 0.1])
+    folded = fold(half)
+    assert folded == pytest.approx([-0.6, -0.6, -0.3, -0.1])
+    for v in range(4):
+        assert folded[v] - half[: max(v - 1, 0)].sum() + half.sum() == pytest.approx(0, abs=1e-15)
+
+
+# --------------------------------------------------------- the rule, slowly, with state per synapse
+
+
+def run_slowly(network, counts):
+    """-> by population: emitted [T, size], membrane before the reset [T, size]; dense, float64."""
+    emitted = {p.name: np.zeros((network.steps, p.size)) for p in network.populations}
+    before = {p.name: np.zeros((network.steps, p.size)) for p in network.populations}
+    u = {p.name: np.zeros(p.size) for p in network.populations}
+    for t in range(network.steps):
+        for p in network.populations:
+            if isinstance(p, Input):
+                emitted[p.name][t] = counts[t]
+                continue
+            v = p.alpha * u[p.name] + p.bias
+            for projection in network.projections:
+                if projection.post == p.name:
+                    due = t - network.steps_of(projection)
+                    column = np.broadcast_to(np.arange(due.shape[1]), due.shape)
+                    s = emitted[projection.pre][np.maximum(due, 0), column] * (due >= 0)
+                    v = v + (projection.weights * s).sum(axis=1)
+            before[p.name][t] = v
+            if isinstance(p, Lif):
+                z = (v >= p.threshold).astype(float)
+                emitted[p.name][t] = z
+                v = v * (1 - z) if p.reset is Reset.ZERO else v - p.threshold * z
+            u[p.name] = v
+    return emitted, before
+
+
+def tap_of(rule, sigma, delay, floor):
+    """{u: c_u} for a delay of `delay` steps: what lies before the smallest delay acts there."""
+    half = half_taps(rule.taps, sigma)
+    taps = {}
+    for u in range(-len(half), len(half) + 1):
+        at = max(u, floor - delay)
+        taps[at] = taps.get(at, 0.0) + (0.0 if u == 0 else np.sign(u) * half[abs(u) - 1])
+    return taps
+
+
+def signal_to(network, population, err, feedback):
+    """L[t, j]: the error that reaches a hidden neuron."""
+    if population in feedback:
+        return err @ feedback[population]
+    late = np.concatenate([err, np.zeros_like(err)])
+    signal = np.zeros((network.steps, network.population(population).size))
+    for projection in network.projections:
+        if (projection.pre, projection.post) == (population, network.readout.name):
+            for k, j in np.ndindex(projection.weights.shape):
+                n = network.steps_of(projection)[k, j]
+                signal[:, j] += projection.weights[k, j] * late[n : n + network.steps, k]
+    return signal
+
+
+def explicit(network, counts, label, rule, sigma, feedback):
+    """Gradient of one recording, each eligibility passing the readout's filter.
+
+    -> by projection: of weights [post, pre], of each synapse's delay [post, pre].
+    """
+    emitted, before = run_slowly(network, counts)
+    y, kappa = before[network.readout.name], network.readout.alpha[0]
+    err = np.exp(y - y.max(axis=1, keepdims=True))
+    err = err / err.sum(axis=1, keepdims=True) - np.eye(network.readout.size)[label]
+    gradients = {}
+    for projection in network.projections:
+        post = network.population(projection.post)
+        v, keep, leak = before[post.name], np.full(before[post.name].shape, post.alpha), 0.0
+        psi, signal = np.ones_like(v), err
+        if isinstance(post, Lif):
+            psi = np.exp(-(((v - post.threshold) / rule.surrogate_width) ** 2) / 2)
+            signal = signal_to(network, post.name, err, feedback)
+            for j in range(post.size):
+                rate = emitted[post.name][:, j].mean()
+                signal[:, j] += rule.rate_strength * (rate - rule.rate_target)
+            leak = kappa if rule.eligibility == "deferred" else 0.0
+            if rule.reset_path and post.reset is Reset.ZERO:
+                keep *= (v < post.threshold) - v * psi
+            elif rule.reset_path:
+                keep *= 1 - post.threshold * psi
+        n, z = network.steps_of(projection), emitted[projection.pre]
+        gw, gd = np.zeros(n.shape), np.zeros(n.shape)
+        for j, i in np.ndindex(n.shape):
+            taps = tap_of(rule, sigma, int(n[j, i]), network.min_delay(projection))
+            late = np.concatenate([np.zeros(50), z[:, i]])
+            late = late[50 - n[j, i] :][: network.steps]
+            drive = np.zeros(network.steps)
+            for u, c in taps.items():
+                drive += (
+                    c * np.concatenate([np.zeros(50), z[:, i]])[50 - n[j, i] - u :][: len(drive)]
+                )
+            trace = filtered = np.zeros(2)
+            for t in range(network.steps):
+                trace = (keep[t - 1, j] if t else 0.0) * trace + [late[t], drive[t]]
+                filtered = leak * filtered + psi[t, j] * trace
+                gw[j, i] += signal[t, j] * filtered[0]
+                gd[j, i] += signal[t, j] * filtered[1]
+        w = projection.weights
+        gradients[projection.name] = gw, gd * (np.sign(w) if rule.sign_of_weight else w)
+    return gradients
+
+
+def tiny(delay="axonal", recurrent=None, hidden=(5,), reset=Reset.SUBTRACT, readout_alpha=0.75):
+    """A busy little network whose membranes, on a grid of 1/64, are nearly exact in float32."""
+    net = make_network(
+        channels=4,
+        hidden=hidden,
+        classes=3,
+        steps=16,
+        dt_ms=1.0,
+        tau_ms=1 / np.log(2),
+        readout_alpha=readout_alpha,
+        delay=delay,
+        max_delay=6,
+        recurrent=recurrent,
+        seed=3,
+    )
+    projections = tuple(
+        replace(p, weights=np.round(p.weights * 64 * (8 if p.pre == "input" else 1)) / 64)
+        for p in net.projections
+    )
+    populations = tuple(
+        replace(p, reset=reset, alpha=0.5) if isinstance(p, Lif) else p for p in net.populations
+    )
+    return replace(net, projections=projections, populations=populations)
+
+
+def busy(network, recordings=3, seed=0):
+    rng = np.random.default_rng(seed)
+    shape = (recordings, network.steps, network.input.size)
+    counts = rng.poisson(0.5, shape).astype(np.uint8)
+    return Examples(counts, rng.integers(0, network.readout.size, recordings))
+
+
+def of_kernel(network, rule, examples, sigma):
+    """Gradient and driver; the gradient is laid out as a network's weights and delays."""
+    gradient = Gradient(network, rule, seed=0)
+    everything, still = np.arange(len(examples)), np.zeros(len(examples), np.int64)
+    outcome = gradient.run(gradient.initial, examples, everything, still, sigma)
+    return rebuild(network, *outcome.gradient), gradient
+
+
+def assert_equals_explicit(network, rule, sigma=2.0):
+    examples = busy(network)
+    found, gradient = of_kernel(network, rule, examples, sigma)
+    feedback = {}
+    for row in gradient.links.rows.tolist():
+        p = network.populations[row[POPULATION]]
+        if row[LINK_DELAY] == gradient.layout.delays.size:
+            block = gradient.links.weights[row[FEEDBACK] :][: p.size * network.readout.size]
+            feedback[p.name] = block.reshape(-1, p.size).astype(float)
+    expected = {p.name: (0.0, 0.0) for p in network.projections}
+    for counts, label in zip(examples.counts, examples.labels, strict=True):
+        for name, (gw, gd) in explicit(network, counts, label, rule, sigma, feedback).items():
+            expected[name] = expected[name][0] + gw, expected[name][1] + gd
+    for p in found.projections:
+        gw, gd = expected[p.name]
+        assert np.abs(gw).max() > 1e-3
+        assert p.weights == pytest.approx(gw, rel=1e-5, abs=2e-5 * np.abs(gw).max())
+        if p.delay != "none":
+            gd = {"axonal": gd.sum(0), "dendritic": gd.sum(1), "synaptic": gd}[p.delay]
+            assert np.abs(gd).max() > 1e-3
+            assert p.delays == pytest.approx(gd, rel=1e-5, abs=2e-5 * np.abs(gd).max())
+
+
+@pytest.mark.parametrize("delay", ["none", "axonal", "dendritic", "synaptic"])
+def test_deferred_form_equals_the_filtered_eligibility(delay):
+    assert_equals_explicit(tiny(delay), Rule())
+
+
+@pytest.mark.parametrize("recurrent", ["none", "axonal", "dendritic", "synaptic"])
+def test_deferred_form_of_recurrent_projections(recurrent):
+    assert_equals_explicit(tiny(recurrent=recurrent), Rule(taps="hat"))
+
+
+@pytest.mark.parametrize("reset", Reset)
+def test_deferred_form_with_the_reset_path(reset):
+    assert_equals_explicit(tiny("synaptic", reset=reset), Rule(reset_path=True))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(eligibility="instantaneous"),
+        Rule(feedback="random"),
+        Rule(sign_of_weight=True),
+        Rule(taps="central"),
+        Rule(rate_strength=3.0, rate_target=0.1),
+        Rule(surrogate_width=1.0),
+    ],
+    ids=lambda rule: str({n: v for n, v in asdict(rule).items() if v != getattr(Rule(), n)}),
+)
+def test_options_do_what_they_say(rule):
+    assert_equals_explicit(tiny(recurrent="axonal"), rule)
+
+
+def test_deeper_populations_get_random_feedback():
+    assert_equals_explicit(tiny(hidden=(4, 6), recurrent="axonal"), Rule())
+
+
+def test_a_readout_without_leak():
+    assert_equals_explicit(tiny(readout_alpha=1.0), Rule())
+
+
+@pytest.mark.parametrize("delay", ["axonal", "dendritic", "synaptic"])
+def test_delays_between_hidden_population_and_readout(delay):
+    net = tiny()
+    first, last = net.projections
+    shape = {"axonal": 5, "dendritic": 3, "synaptic": (3, 5)}[delay]
+    delays = np.random.default_rng(0).uniform(0, 5, shape)
+    skip = Projection("skip", "input", "readout", np.ones((3, 4)) / 8, "axonal", [0, 1, 2, 9], 9)
+    last = replace(last, delay=delay, delays=delays, max_delay=5)
+    assert_equals_explicit(replace(net, projections=(first, last, skip)), Rule())
+
+
+# ------------------------------------------------------------------------------ finite differences
+
+
+def linear(delays, weights, steps=60):
+    """Input and readout alone, for which nothing is approximated but the derivative by a delay."""
+    post, pre = weights.shape
+    return Network(
+        1.0,
+        steps,
+        (Input("input", pre, pre), Readout("readout", post, 0.9, 0.0)),
+        (Projection("p", "input", "readout", weights, "synaptic", delays, 30),),
+    )
+
+
+def loss_of(network, examples):
+    y = simulate(network, examples.counts, record=["readout"]).readout
+    y = y - y.max(axis=2, keepdims=True)
+    log = y - np.log(np.exp(y).sum(axis=2, keepdims=True))
+    return -log[np.arange(len(y)), :, examples.labels].sum()
+
+
+def linear_case():
+    rng = np.random.default_rng(5)
+    network = linear(rng.integers(8, 20, (3, 12)).astype(float), rng.normal(0, 0.5, (3, 12)))
+    return network, Examples((rng.random((40, 60, 12)) < 0.05).astype(int), rng.integers(0, 3, 40))
+
+
+def moved(network, field, at, by):
+    (p,) = network.projections
+    array = getattr(p, field).copy()
+    array[at] += by
+    return replace(network, projections=(replace(p, **{field: array}),))
+
+
+def difference(network, examples, field, by):
+    """Central differences of the loss, [post, pre]."""
+    result = np.zeros(network.projections[0].weights.shape)
+    for at in np.ndindex(result.shape):
+        up, down = (loss_of(moved(network, field, at, s * by), examples) for s in (1, -1))
+        result[at] = (up - down) / (2 * by)
+    return result
+
+
+@pytest.mark.parametrize(("taps", "sigma"), [("gauss", 1.0), ("hat", 2.0), ("central", 1.0)])
+def test_delay_gradient_points_along_the_finite_difference(taps, sigma):
+    network, examples = linear_case()
+    found, _ = of_kernel(network, Rule(taps=taps), examples, sigma)
+    g, fd = (
+        found.projections[0].delays.ravel(),
+        difference(network, examples, "delays", 1.0).ravel(),
+    )
+    assert g @ fd / np.linalg.norm(g) / np.linalg.norm(fd) > 0.95
+
+
+def test_weight_gradient_is_the_finite_difference():
+    network, examples = linear_case()
+    found, _ = of_kernel(network, Rule(delay_rate=0.0), examples, 1.0)
+    fd = difference(network, examples, "weights", 1e-5)
+    assert found.projections[0].weights == pytest.approx(fd, rel=1e-4, abs=1e-4 * np.abs(fd).max())
