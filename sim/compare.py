@@ -1,0 +1,309 @@
+"""The first difference between what the ports of a chip showed and what the emulator computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datapath import Image, Kind, timing
+from datapath.memory import addresses, memories
+from datapath.ports import Command, Result
+from emulator.chip import Run
+from sim.trace import Program, Trace
+
+Integers = NDArray[np.int64]
+
+PROBED = {"u": "sum", "saturated": "saturation flag", "fired": "spike", "v": "membrane"}
+"""Fields of the probe, in the order in which one follows from the other."""
+
+RECORDED = ("spikes", "membranes", "sums", "saturated", "readout")
+"""What a comparison needs of the emulator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was compared, and the first difference in words, empty if there is none.
+
+    engine : name and version of the simulator.  updates : neurons times ticks; of each the
+    membrane, the sum, the spike and the saturation flag.  results : payloads of the output stream.
+    beats : words read back from the loaded memories.  clocks : simulated, each command's compared.
+    bits : all of these together.
+    """
+
+    engine: str
+    recordings: int
+    ticks: int
+    updates: int
+    results: int
+    beats: int
+    clocks: int
+    bits: int
+    difference: str
+
+    @property
+    def equal(self) -> bool:
+        """Whether emulator and gates agree in every bit and every clock."""
+        return not self.difference
+
+
+class _Difference(NamedTuple):
+    """Something that differs, sorted by when it happened."""
+
+    recording: int
+    tick: int
+    rank: int
+    words: str
+
+    def sentence(self, first: int) -> str:
+        """Say it; `first` is the number of the first recording of the batch."""
+        if self.tick < 0:
+            return f"recording {self.recording + first}: {self.words}"
+        return f"recording {self.recording + first}, tick {self.tick}{self.words}"
+
+
+def compare(
+    image: Image,
+    asked: Program,
+    seen: Trace,
+    expected: Run,
+    first: int = 0,
+    *,
+    stalled: bool = False,
+) -> Verdict:
+    """Compare what the ports showed with what the emulator recorded under `RECORDED`.
+
+    first : number of the first recording, for the words.
+    stalled : driver and sink paused, so that the clocks tell nothing.
+    """
+    recordings, ticks = expected.cycles.shape
+    differences = [
+        *_of_memories(image, asked, seen),
+        *_of_probe(image, asked, seen, expected),
+        *_of_results(image, asked, seen, expected),
+        *(() if stalled else _of_cycles(image, asked, seen, expected)),
+        *_of_stop(asked, seen),
+    ]
+    updates = recordings * ticks * sum(p.size for p in image.populations)
+    results = len(seen.results["op"])
+    return Verdict(
+        engine=seen.engine,
+        recordings=recordings,
+        ticks=recordings * ticks,
+        updates=updates,
+        results=results,
+        beats=len(seen.read),
+        clocks=int(seen.cycles.sum()),
+        bits=_bits(image, updates, results, len(seen.read)),
+        difference=min(differences).sentence(first) if differences else "",
+    )
+
+
+def _bits(image: Image, updates: int, results: int, beats: int) -> int:
+    """Count the bits compared: probe words, indices and values of results, beats of the host."""
+    chip = image.chip
+    probe = 2 * chip.lif.v.width + 2
+    result = 2 + (chip.neurons - 1).bit_length() + chip.readout.score.width + 1
+    return updates * probe + results * result + beats * 32
+
+
+def _of_memories(image: Image, asked: Program, seen: Trace) -> list[_Difference]:
+    """Return the first beat that the host reads back other than it wrote it."""
+    bad = np.flatnonzero(seen.read != asked.data)[:1]
+    if not bad.size:
+        return []
+    n = int(bad[0])
+    where, base = "control", addresses(image.chip)
+    at, stride = int(asked.address[n]), 1
+    for memory in memories(image.chip):
+        if not memory.state and base[memory.name] <= asked.address[n]:
+            where, stride = memory.name, memory.stride
+            at = int(asked.address[n]) - base[memory.name]
+    said = f"{where} word {at // stride}, beat {at % stride}"
+    words = f"the host wrote {asked.data[n]:#010x} to {said} and reads {seen.read[n]:#010x}"
+    return [_Difference(0, -2, 0, words)]
+
+
+def _columns(image: Image) -> tuple[Integers, list[tuple[str, int]]]:
+    """Return where every neuron is in the lanes of all blocks, and what it is called."""
+    lanes = image.chip.lanes
+    column: list[int] = []
+    names: list[tuple[str, int]] = []
+    start = 0
+    for population in image.populations:
+        column.extend(range(start, start + population.size))
+        names.extend((population.name, n) for n in range(population.size))
+        start += -(-population.size // lanes) * lanes
+    return np.array(column, np.int64), names
+
+
+def _of_probe(image: Image, asked: Program, seen: Trace, expected: Run) -> list[_Difference]:
+    """Return the first membrane, sum, spike or flag that differs."""
+    column, names = _columns(image)
+    lanes = image.chip.lanes
+    blocks = sum(-(-p.size // lanes) for p in image.populations)
+    ticks = np.flatnonzero(asked.op == Command.TICK)
+    of, block = np.repeat(ticks, blocks), np.tile(np.arange(blocks), len(ticks))
+    whole = min(len(of), len(seen.block))
+    order = (seen.probe_of[:whole] != of[:whole]) | (seen.block[:whole] != block[:whole])
+    wrong = np.flatnonzero(order)[:1]
+    found: list[_Difference] = []
+    if wrong.size or len(seen.block) > len(of):
+        at = int(wrong[0]) if wrong.size else whole
+        command = int(seen.probe_of[at])
+        words = f": the RTL updates block {seen.block[at]} out of turn"
+        found.append(_at(asked, command, 0, words))
+        whole = at
+    # Whole ticks, then the words of each neuron.
+    done = whole // blocks
+    recordings, steps = asked.recording[ticks[:done]], asked.tick[ticks[:done]]
+    for place, (name, said) in enumerate(PROBED.items()):
+        got = seen.lanes[name][: done * blocks].reshape(done, blocks * lanes)[:, column]
+        want = _recorded(image, expected, name)[recordings, steps]
+        rows, neurons = np.nonzero(got != want)
+        if rows.size:
+            row, neuron = int(rows[0]), int(neurons[0])
+            population, n = names[neuron]
+            words = f", {population} neuron {n}: {said} emulator {want[row, neuron]}"
+            words += f", RTL {got[row, neuron]}"
+            rank = neuron * len(PROBED) + place
+            found.append(_Difference(int(recordings[row]), int(steps[row]), rank, words))
+    return found
+
+
+def _recorded(image: Image, expected: Run, name: str) -> Integers:
+    """Return what the emulator recorded under the name of a field of the probe.
+
+    int64[recordings, steps, neurons], population after population.
+    """
+    records: dict[str, Mapping[str, NDArray[Any]]] = {
+        "v": expected.membranes,
+        "u": expected.sums,
+        "saturated": expected.saturated,
+        "fired": expected.spikes,
+    }
+    kept = records[name]
+    silent = np.zeros((*expected.cycles.shape, image.readout.size), np.int64)
+    parts = [kept.get(p.name, silent).astype(np.int64) for p in image.populations]
+    return np.concatenate(parts, axis=2)
+
+
+def _at(asked: Program, command: int, rank: int, words: str) -> _Difference:
+    """Return a difference during `command`."""
+    recording, tick = int(asked.recording[command]), int(asked.tick[command])
+    if asked.op[command] == Command.CLEAR:
+        words = f", CLEAR{words}"
+    elif asked.op[command] == Command.EVENT:
+        words = f", EVENT{words}"
+    return _Difference(recording, max(tick, 0), rank, words)
+
+
+_LATE = 1 << 40
+"""Rank of what can only be seen once the neurons of a tick are updated."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Payloads:
+    """Result payloads, int64[payloads] each, in the order in which they are sent."""
+
+    recording: Integers
+    tick: Integers
+    op: Integers
+    index: Integers
+    value: Integers
+    saturated: Integers
+
+
+def _expected_payloads(image: Image, asked: Program, expected: Run) -> _Payloads:
+    """Return every payload that the emulator would send."""
+    parts: list[Integers] = []
+    for order, population in enumerate(image.populations):
+        if population.emit and population.kind is Kind.LIF:
+            parts.append(_sent(expected.spikes[population.name], order, Result.SPIKE))
+        if population.emit and population.kind is Kind.READOUT:
+            v = expected.membranes[population.name]
+            sent = _sent(np.ones(v.shape, bool), order, Result.READOUT)
+            sent[5] = v.reshape(-1)
+            parts.append(sent)
+    parts.append(_ends(len(image.populations), asked, expected))
+    rows = np.concatenate(parts, axis=1)
+    recording, tick, _, op, index, value, saturated = rows[:, np.lexsort(rows[[4, 2, 1, 0]])]
+    return _Payloads(recording, tick, op, index, value, saturated)
+
+
+def _sent(flags: NDArray[np.bool_], order: int, op: int) -> Integers:
+    """Return recording, tick, order, op, index, value, saturated of every flag that is set."""
+    recording, tick, index = np.nonzero(flags)
+    none = np.zeros_like(recording)
+    return np.stack([recording, tick, none + order, none + op, index, none, none])
+
+
+def _ends(order: int, asked: Program, expected: Run) -> Integers:
+    """Return the END of every tick: the winner so far, its score, and whether anything saturated.
+
+    A channel that receives more than its counter holds saturates before the emulator sees it.
+    """
+    sent = _sent(np.ones((*expected.cycles.shape, 1), bool), order, Result.END)
+    winner = expected.readout.argmax(axis=2)
+    score = np.take_along_axis(expected.readout, winner[:, :, None], axis=2)[:, :, 0]
+    winner[:, -1] = expected.classes
+    score[:, -1] = expected.scores[np.arange(len(winner)), expected.classes]
+    sent[4], sent[5] = winner.reshape(-1), score.reshape(-1)
+    sent[6] = (expected.saturated_ticks | asked.beyond).reshape(-1)
+    return sent
+
+
+def _of_results(image: Image, asked: Program, seen: Trace, expected: Run) -> list[_Difference]:
+    """Return the first payload of the output stream that differs."""
+    want = _expected_payloads(image, asked, expected)
+    got = _Payloads(asked.recording[seen.result_of], asked.tick[seen.result_of], **seen.results)
+    whole = min(len(want.op), len(got.op))
+    same = np.ones(whole, bool)
+    for field in fields(_Payloads):
+        same &= getattr(want, field.name)[:whole] == getattr(got, field.name)[:whole]
+    same &= asked.op[seen.result_of[:whole]] == Command.TICK
+    at = int(np.argmin(same)) if not same.all() else whole
+    if at == len(want.op) == len(got.op):
+        return []
+    words = f": emulator sends {_payload(want, at)}, RTL {_payload(got, at)}"
+    of = min((int(p.recording[at]), int(p.tick[at])) for p in (want, got) if at < len(p.op))
+    return [_Difference(of[0], of[1], _LATE, words)]
+
+
+def _payload(payloads: _Payloads, at: int) -> str:
+    """Say a payload in words."""
+    if at >= len(payloads.op):
+        return "nothing"
+    op, index, value = (int(x[at]) for x in (payloads.op, payloads.index, payloads.value))
+    if op == Result.SPIKE:
+        return f"SPIKE {index}"
+    if op == Result.READOUT:
+        return f"READOUT {index} = {value}"
+    if op == Result.END:
+        flag = ", saturated" if payloads.saturated[at] else ""
+        return f"END of tick {payloads.tick[at]}: winner {index} with score {value}{flag}"
+    return f"the unknown result {op}"
+
+
+def _of_cycles(image: Image, asked: Program, seen: Trace, expected: Run) -> list[_Difference]:
+    """Return the first command that takes other than the predicted clocks."""
+    want = np.where(asked.op == Command.CLEAR, timing.clear_cycles(image.chip), timing.EVENT)
+    tick = asked.op == Command.TICK
+    want[tick] = expected.cycles[asked.recording[tick], asked.tick[tick]]
+    done = len(seen.cycles)
+    bad = np.flatnonzero(want[:done] != seen.cycles)[:1]
+    if not bad.size:
+        return []
+    n = int(bad[0])
+    words = f": emulator {want[n]} clocks, RTL {seen.cycles[n]}"
+    return [_at(asked, n, 2 * _LATE, words)]
+
+
+def _of_stop(asked: Program, seen: Trace) -> list[_Difference]:
+    """Return the command at which the gates stopped, if they did."""
+    if not seen.stopped:
+        return []
+    return [_at(asked, len(seen.cycles), 3 * _LATE, f": the RTL {seen.stopped}")]

@@ -1,0 +1,192 @@
+// Drives the ports of one chip clock by clock and notes what they show. Compiled behind the C++ text
+// that Yosys writes for the chip, which defines `cxxrtl_design::p_chip`.
+
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+using Words = std::vector<uint32_t>;
+
+// A port is a value or a wire, as Yosys finds fit.
+template <size_t Bits> const cxxrtl::value<Bits> &seen(const cxxrtl::value<Bits> &port) { return port; }
+template <size_t Bits> const cxxrtl::value<Bits> &seen(const cxxrtl::wire<Bits> &port) { return port.curr; }
+template <size_t Bits> cxxrtl::value<Bits> &driven(cxxrtl::value<Bits> &port) { return port; }
+template <size_t Bits> cxxrtl::value<Bits> &driven(cxxrtl::wire<Bits> &port) { return port.next; }
+
+template <class Port> bool high(const Port &port) { return seen(port).data[0] & 1; }
+
+template <class Port> void drive(Port &port, uint32_t word) { driven(port).data[0] = word; }
+
+template <class Port> void drive_words(Port &port, const uint32_t *words) {
+  auto &value = driven(port);
+  for (size_t n = 0; n < value.chunks; n++) value.data[n] = words[n];
+}
+
+template <class Port> void note(Words &list, const Port &port) {
+  const auto &value = seen(port);
+  list.insert(list.end(), value.data, value.data + value.chunks);
+}
+
+enum Status { OK, HANGS, UNSTABLE };
+
+const uint32_t TICK = 1;  // datapath.ports.Command
+
+struct Bench {
+  cxxrtl_design::p_chip chip;
+  uint64_t noise = 0;
+  Words results, probes, cycles;
+
+  Bench() {
+    drive(chip.p_rst, 1);
+    clock();
+    clock();
+    drive(chip.p_rst, 0);
+  }
+
+  // Everything that follows from the inputs, before the edge.
+  void settle() {
+    drive(chip.p_clk, 0);
+    chip.step();
+  }
+
+  void edge() {
+    drive(chip.p_clk, 1u);
+    chip.step();
+  }
+
+  void clock() {
+    settle();
+    edge();
+  }
+
+  bool coin() {  // xorshift64; without a seed it always shows heads
+    if (!noise) return true;
+    noise ^= noise << 13;
+    noise ^= noise >> 7;
+    noise ^= noise << 17;
+    return noise >> 63;
+  }
+
+  // While a tick runs the host bus is deaf; whatever a bus of many masters shows must not matter.
+  void disturb(bool running) {
+    drive(chip.p_host____write, running && coin());
+    drive(chip.p_host____read, running && coin());
+    const uint32_t junk[2] = {uint32_t(noise), uint32_t(noise >> 32)};
+    drive(chip.p_host____data, junk[0]);
+    auto &address = driven(chip.p_host____address);
+    address.data[0] = junk[1] & uint32_t((uint64_t(1) << address.bits) - 1);
+  }
+
+  void load(const uint32_t *address, const uint32_t *data, int64_t count) {
+    for (int64_t n = 0; n < count; n++) {
+      drive(chip.p_host____address, address[n]);
+      drive(chip.p_host____data, data[n]);
+      drive(chip.p_host____write, 1);
+      clock();
+    }
+    drive(chip.p_host____write, 0);
+  }
+
+  // One read per clock; its beat is there `latency` clocks later.
+  void read(const uint32_t *address, uint32_t *data, int64_t count, int64_t latency) {
+    for (int64_t n = 0; n < count + latency; n++) {
+      bool asks = n < count;
+      if (asks) drive(chip.p_host____address, address[n]);
+      drive(chip.p_host____read, asks);
+      settle();
+      if (n >= latency) data[n - latency] = seen(chip.p_host____result).data[0];
+      edge();
+    }
+  }
+
+  Status run(const uint32_t *commands, int64_t count, int64_t width, uint64_t seed, int64_t limit) {
+    noise = seed;
+    results.clear();
+    probes.clear();
+    cycles.clear();
+    bool offered = false, waiting = false, started = false, ticking = false;
+    Words held;
+    int64_t next = 0, waited = 0;
+    for (;;) {
+      // Without a command left, a chip that is ready for one has finished the last.
+      offered = next < count && (offered || coin());
+      drive(chip.p_i____valid, offered);
+      if (offered) drive_words(chip.p_i____payload, commands + next * width);
+      // A sink that waits for `valid` hangs a chip whose `valid` waits for `ready`.
+      bool takes = !noise || (waiting && coin());
+      drive(chip.p_o____ready, takes);
+      settle();
+      if (noise) {
+        disturb(ticking && !high(chip.p_i____ready) && !high(chip.p_o____valid));
+        settle();
+      }
+
+      uint32_t command = uint32_t(next - 1);
+      Words shown;
+      if (high(chip.p_o____valid)) note(shown, chip.p_o____payload);
+      if (waiting && shown != held) return UNSTABLE;
+      if (!shown.empty() && takes) {
+        results.push_back(command);
+        results.insert(results.end(), shown.begin(), shown.end());
+      }
+      waiting = !shown.empty() && !takes;
+      held = waiting ? shown : Words();
+      if (high(chip.p_probe____valid)) {
+        probes.push_back(command);
+        note(probes, chip.p_probe____block);
+        note(probes, chip.p_probe____lanes);
+      }
+      bool ready = high(chip.p_i____ready);
+      bool accepted = ready && offered, finished = ready && next == count && shown.empty();
+      if ((accepted || finished) && started) cycles.push_back(uint32_t(waited));
+      if (finished) {
+        disturb(false);
+        return OK;
+      }
+      // From the clock after its TICK until its END the chip is not idle.
+      ticking = accepted ? (commands[next * width] & 3) == TICK : ticking && !ready;
+      if (accepted) {
+        started = true;
+        waited = 0;
+        next++;
+        offered = false;
+      }
+      if (waited++ > limit) return HANGS;
+      edge();
+    }
+  }
+};
+
+}  // namespace
+
+#ifdef _WIN32
+#define EXPORT extern "C" __declspec(dllexport)
+#else
+#define EXPORT extern "C"
+#endif
+
+EXPORT Bench *bench_open() { return new Bench; }
+
+EXPORT void bench_close(Bench *bench) { delete bench; }
+
+EXPORT void bench_load(Bench *bench, const uint32_t *address, const uint32_t *data, int64_t count) {
+  bench->load(address, data, count);
+}
+
+EXPORT void bench_read(Bench *bench, const uint32_t *address, uint32_t *data, int64_t count,
+                       int64_t latency) {
+  bench->read(address, data, count, latency);
+}
+
+EXPORT int bench_run(Bench *bench, const uint32_t *commands, int64_t count, int64_t width,
+                     uint64_t seed, int64_t limit) {
+  return bench->run(commands, count, width, seed, limit);
+}
+
+// `which`: 0 results, 1 probes, 2 cycles. The words stay valid until the next run.
+EXPORT const uint32_t *bench_words(Bench *bench, int which, int64_t *count) {
+  const Words &words = which == 0 ? bench->results : which == 1 ? bench->probes : bench->cycles;
+  *count = int64_t(words.size());
+  return words.data();
+}
