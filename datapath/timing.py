@@ -28,7 +28,7 @@ ROW = 3
 EMIT = 8
 """Fill and drain the read-out pipeline, beside one cycle per neuron."""
 
-READ = 4
+READ = 5
 """From a read on the host bus to its beat in `result`."""
 
 

@@ -60,7 +60,7 @@ class LoadPort(wiring.Signature):
     write, data : Out(1), Out(word)
         Write `data` at `address`; a read in the next clock sees it.
     read, word : Out(1), In(word)
-        Read `address`; `word` holds it in the next clock. The chip itself must not be reading.
+        Read `address`; `word` holds it two clocks later. The chip itself must not be reading.
     """
 
     def __init__(self, spec: Memory) -> None:
@@ -99,7 +99,7 @@ def loaded(m: Module, spec: Memory, port, address, enable):
         write.data.eq(port.data),
         read.en.eq(port.read | enable),
         read.addr.eq(Mux(port.read, port.address, address)),
-        port.word.eq(read.data),
+        port.word.eq(after(m, read.data, f"{spec.name}_word")),
     ]
     return read.data
 
@@ -163,29 +163,23 @@ class HostBus(wiring.Component):
         return m
 
     def _registers(self, m: Module, bus):
-        """Write and read the control registers; the beat comes two clocks after `bus.read`."""
+        """Write and read the control registers; the beat comes three clocks after `bus.read`."""
         names = list(self.control.shape().members)
         inside = exact_log2(1 << (len(names) - 1).bit_length())
         here = Signal(name="control_here")
-        early = Signal(BUS, name="control_early")
-        beat = Signal(BUS, name="control_beat")
         m.d.comb += here.eq(bus.address[inside:] == 0)
         for number, name in enumerate(names):
             with m.If(bus.write & here & (bus.address[:inside] == number)):
                 m.d.sync += self.control[name].eq(bus.data)
         held = [self.control[name] for name in names]
-        m.d.sync += early.eq(Mux(bus.read & here, select(held, bus.address[:inside]), 0))
-        m.d.sync += beat.eq(early)
-        return beat
+        beat = Mux(bus.read & here, select(held, bus.address[:inside]), 0)
+        return after(m, beat, "control_beat", 3)
 
     def _memory(self, m: Module, spec: Memory, bus, lower):
-        """Write and read one memory; the beat comes two clocks after `bus.read`."""
+        """Write and read one memory; the beat comes three clocks after `bus.read`."""
         port = getattr(self, spec.name)
         low, high = exact_log2(spec.stride), exact_log2(spec.span)
         here = Signal(name=f"{spec.name}_here")
-        asked = Signal(name=f"{spec.name}_asked")
-        which = Signal(index(spec.stride), name=f"{spec.name}_which")
-        beat = Signal(BUS, name=f"{spec.name}_beat")
         at = bus.address[low:high]
         region = addresses(self.chip)[spec.name] >> high
         m.d.comb += here.eq((bus.address[high:] == region) & below(at, spec.words))
@@ -196,9 +190,8 @@ class HostBus(wiring.Component):
             port.data.eq(Cat(lower[len(lower) - (spec.beats - 1) * BUS :], bus.data)),
             port.read.eq(bus.read & here),
         ]
-        m.d.sync += asked.eq(port.read)
-        m.d.sync += which.eq(bus.address[:low])
+        asked = after(m, port.read, f"{spec.name}_asked", 2)
+        which = after(m, bus.address[:low], f"{spec.name}_which", 2)
         whole = Cat(port.word, Const(0, spec.stride * BUS - spec.width))
         parts = [whole[n * BUS : (n + 1) * BUS] for n in range(spec.stride)]
-        m.d.sync += beat.eq(Mux(asked, select(parts, which), 0))
-        return beat
+        return after(m, Mux(asked, select(parts, which), 0), f"{spec.name}_beat")
