@@ -169,19 +169,13 @@ class ChipTop(wiring.Component):
         """Send blocks of neurons through the LifStage; return the membranes read two clocks ago."""
         population = sequencer.population
         updated = Signal.like(sequencer.block)
-        spec = self.specs["membranes"]
-        membranes = build(m, spec)
-        read = membranes.read_port()
-        write = membranes.write_port()
-        emits = sequencer.read & sequencer.emitting & population.readout & advance
-        block = sequencer.source[exact_log2(self.chip.lanes) :]
-        m.d.comb += read.en.eq(sequencer.collect | emits)
-        m.d.comb += read.addr.eq(Mux(sequencer.collect, sequencer.block, block))
-        v = Signal(read.data.shape())
-        with m.If(advance):
-            m.d.sync += v.eq(read.data)
-        neurons = loaded(m, self.specs["neurons"], bus.neurons, sequencer.block, sequencer.collect)
-        neuron = after(m, neurons, "neuron")
+        with m.If(lif.o_valid):
+            m.d.sync += updated.eq(updated + 1)
+        with m.If(sequencer.idle):
+            m.d.sync += updated.eq(0)
+        v = self._membranes(m, sequencer, lif, updated, advance)
+        read = loaded(m, self.specs["neurons"], bus.neurons, sequencer.block, sequencer.collect)
+        neuron = after(m, read, "neuron")
         m.d.comb += [
             synapse.collect.eq(sequencer.collect),
             synapse.collect_block.eq(sequencer.block),
@@ -189,9 +183,6 @@ class ChipTop(wiring.Component):
             lif.readout.eq(population.readout),
             lif.zero.eq(population.zero),
             lif.i.eq(synapse.i),
-            write.en.eq(lif.o_valid | (sequencer.clear & below(sequencer.clear_at, spec.words))),
-            write.addr.eq(Mux(sequencer.clear, sequencer.clear_at, updated)),
-            write.data.eq(Mux(sequencer.clear, 0, lif.o_v)),
             axon.write.eq(lif.o_valid),
             axon.block.eq(updated),
             axon.spikes.eq(lif.o_fired),
@@ -199,21 +190,35 @@ class ChipTop(wiring.Component):
             self.probe.block.eq(updated),
         ]
         for lane in range(self.chip.lanes):
+            shown = self.probe.lanes[lane]
             m.d.comb += [
                 lif.v[lane].eq(v[lane].v),
                 lif.threshold[lane].eq(neuron[lane].threshold),
                 lif.bias[lane].eq(neuron[lane].bias),
                 lif.coefficient[lane].eq(neuron[lane].coefficient),
-                self.probe.lanes[lane].v.eq(lif.o_v[lane]),
-                self.probe.lanes[lane].u.eq(lif.o_u[lane]),
-                self.probe.lanes[lane].fired.eq(lif.o_fired[lane]),
-                self.probe.lanes[lane].saturated.eq(lif.o_saturated[lane]),
+                shown.v.eq(lif.o_v[lane]),
+                shown.u.eq(lif.o_u[lane]),
+                shown.fired.eq(lif.o_fired[lane]),
+                shown.saturated.eq(lif.o_saturated[lane]),
             ]
-        with m.If(lif.o_valid):
-            m.d.sync += updated.eq(updated + 1)
-        with m.If(sequencer.idle):
-            m.d.sync += updated.eq(0)
         return v
+
+    def _membranes(self, m: Module, sequencer, lif, updated, advance):
+        """Build the membranes, which an update reads and writes and a scan of readouts reads."""
+        spec = self.specs["membranes"]
+        membranes = build(m, spec)
+        read = membranes.read_port()
+        write = membranes.write_port()
+        scanned = sequencer.source[exact_log2(self.chip.lanes) :]
+        emits = sequencer.read & sequencer.emitting & sequencer.population.readout & advance
+        m.d.comb += [
+            read.en.eq(sequencer.collect | emits),
+            read.addr.eq(Mux(sequencer.collect, sequencer.block, scanned)),
+            write.en.eq(lif.o_valid | (sequencer.clear & below(sequencer.clear_at, spec.words))),
+            write.addr.eq(Mux(sequencer.clear, sequencer.clear_at, updated)),
+            write.data.eq(Mux(sequencer.clear, 0, lif.o_v)),
+        ]
+        return after(m, read.data, "v", advance=advance)
 
     def _emit(self, m: Module, sequencer, axon, readout, v, advance) -> None:
         """Score the membranes of readouts, send them and spikes, and hold what is not taken."""
