@@ -53,6 +53,18 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        # Whoever asks for help, or completes a line, waits for no compiler.
+        asks = ctx.resilient_parsing or not {"-h", "--help"}.isdisjoint(rest)
+        if name in KERNELS and not asks:
+            from ranvier.kernel_cache import install
+
+            install()
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # The help page must not import numba to say what there is.
         with formatter.section("Commands"):
@@ -70,10 +82,5 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ranvier")
-@click.pass_context
-def main(ctx: click.Context) -> None:
+def main() -> None:
     """Design a spiking chip with delays and its bit-accurate twin together."""
-    if ctx.invoked_subcommand in KERNELS:
-        from ranvier.kernel_cache import install
-
-        install()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--chip", help="A catalogue name, chip.json or image.  [default: one that fits]")
 @click.option("--weight-bits", type=int, help="[default: 8, or the chip's]")
 @click.option("--delay-bits", type=int, help="[default: 6, or the chip's]")
-@click.option("--membrane-bits", type=int, help="[default: 16, or the chip's]")
+@click.option("--membrane-bits", type=int, help="[default: 20, or the chip's]")
 @click.option("--coefficient-bits", type=int, help="Of the leak.  [default: 9, or the chip's]")
 @click.option("--count-bits", type=int, help="Of an input event.  [default: 5, or the chip's]")
 @click.option("--lanes", type=int, help="Synapses per clock.  [default: 8, or the chip's]")
@@ -132,6 +132,12 @@ def summary(loss: Loss) -> list[str]:
             f"{p.zeroed} became 0, {len(p.clipped)} clipped; {p.mode} delays, {moved} moved, "
             f"{len(p.clamped)} clamped"
         )
+        if p.clamped:
+            *_, wanted, applied = max(p.clamped, key=lambda entry: entry[-2])
+            lines.append(
+                f"{p.name}: {len(p.clamped)} delays are beyond the reach of the chip; the longest "
+                f"of them, {wanted} steps, became {applied}"
+            )
     for q in loss.populations:
         alpha = max((abs(a - b) for a, b in zip(q.alpha, q.alpha_applied, strict=True)), default=0)
         lines.append(
