@@ -1,10 +1,9 @@
 """Float and chip accuracy of every shipped network, at 8-bit weights and 6-bit delays.
 
-usage: python bench/models.py [--shd TEST] [--weight-bits 8] [--delay-bits 6] [--json]
+usage: python bench/models.py [--shd TRAIN TEST] [--weight-bits 8] [--delay-bits 6] [--json]
 
-TEST is a file of the SHD test set, events or counts; without it the networks trained on SHD are
-left out.  Networks are calibrated on training data of the embedded digits, or without data for
-SHD networks (their training set is not shipped).  Prints one Markdown table row per network.
+TRAIN and TEST are files of SHD, events or counts; without them the networks trained on SHD are
+left out.  Networks are calibrated on training recordings.  Prints one Markdown table row each.
 """
 
 import argparse
@@ -22,9 +21,7 @@ CALIBRATION = 256
 def measured(name, data, calibration, options):
     """Quantize the network `name` and classify `data` in float and on the chip."""
     network = open_network(name)
-    typical = None
-    if calibration is not None:
-        typical = for_network(some(open_data(calibration), CALIBRATION), network).counts
+    typical = for_network(some(open_data(calibration), CALIBRATION), network).counts
     image, _ = quantize(network, chip=None, options=options, calibration=typical)
     counts = for_image(labelled(open_data(data), data), image)
     result = evaluate(network, image, counts.counts, counts.labels)
@@ -44,7 +41,7 @@ def measured(name, data, calibration, options):
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shd", help="SHD test set")
+    parser.add_argument("--shd", nargs=2, metavar=("TRAIN", "TEST"), help="files of SHD")
     parser.add_argument("--weight-bits", type=int, default=OPTIONS.weight_bits)
     parser.add_argument("--delay-bits", type=int, default=OPTIONS.delay_bits)
     parser.add_argument("--json", action="store_true")
@@ -55,7 +52,8 @@ def main():
         if name.startswith("digits"):
             rows.append(measured(name, "digits", "digits:train", options))
         elif args.shd:
-            rows.append(measured(name, args.shd, None, options))
+            train, test = args.shd
+            rows.append(measured(name, test, train, options))
     if args.json:
         print(json.dumps(rows, indent=2))
         return

@@ -49,8 +49,12 @@ def quantize(
     for name in options.emit:
         if name not in names:
             raise ValueError(f"emit names {name!r}, and the network has {', '.join(names)}")
-    built = chip_for(network, options) if chip is None else chip
-    check_fits(options, built)
+    if chip is None:
+        # It has no more than the network needs, say no delay words at all.
+        built = chip_for(network, options)
+    else:
+        check_fits(options, chip)
+        built = chip
     if calibration is None:
         ranges = bounded(network, built.axon.count.max)
     else:
