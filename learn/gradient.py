@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -128,8 +129,9 @@ class Gradient:
         )  # fmt: skip
         written = (*self._sums, losses, classes, emitted)
         workers = len(self._scratch)
+        run: Callable[..., object] = work
         jobs = [
-            self._threads.submit(work, *shared, *scratch, *written, worker, workers)
+            self._threads.submit(run, *shared, *scratch, *written, worker, workers)
             for worker, scratch in enumerate(self._scratch)
         ]
         for job in jobs:

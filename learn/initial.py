@@ -90,13 +90,14 @@ def make_network(
 
     for name, size in zip(names, hidden, strict=True):
         pre = populations[-1]
-        post = Lif(name, size, alpha=math.exp(-dt_ms / tau_ms), threshold=1.0, bias=0.0)
+        alpha = np.full(size, math.exp(-dt_ms / tau_ms))
+        post = Lif(name, size, alpha=alpha, threshold=np.ones(size), bias=np.zeros(size))
         scale = INPUT_SCALE if isinstance(pre, Input) else HIDDEN_SCALE / math.sqrt(pre.size)
         join(pre, post, Delay(delay), scale)
         if recurrent is not None:
             join(post, post, Delay(recurrent), RECURRENT_SCALE / math.sqrt(size))
         populations.append(post)
-    readout = Readout("readout", classes, readout_alpha, 0.0)
+    readout = Readout("readout", classes, np.full(classes, readout_alpha), np.zeros(classes))
     join(populations[-1], readout, Delay.NONE, READOUT_SCALE)
     return Network(
         dt_ms=dt_ms,

@@ -148,11 +148,13 @@ def half_taps(kind: Taps, sigma: float) -> NDArray[np.float64]:
     return result
 
 
-def fold(half: NDArray[np.float64]) -> NDArray[np.float64]:
+def fold(half: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return what gathers at u = -v when the taps before it are moved there, v = 0 ... K.
 
     A delay of n steps, n - v being the smallest possible one, cannot become shorter by more than
     v: taps further ahead act at u = -v, where a delay that is clamped at its smallest acts.
     They still sum to 0, and no spike is read before it has been emitted.
     """
-    return -np.concatenate([np.cumsum(half[::-1])[::-1][:1], np.cumsum(half[::-1])[::-1]])
+    gathered = np.cumsum(half[::-1])[::-1]
+    folded: NDArray[np.floating] = -np.concatenate([gathered[:1], gathered])
+    return folded

@@ -193,7 +193,11 @@ class _Training:
         batches = -(-len(self.examples) // rule.batch)
         falling = 0.5 * (1 + math.cos(math.pi * self.updates / (batches * self.epochs)))
         self.updates += 1
-        rates = Parameters(rule.weight_rate, rule.delay_rate, rule.bias_rate)._asdict()
+        rates = {
+            "weights": rule.weight_rate,
+            "delays": rule.delay_rate,
+            "bias": rule.bias_rate,
+        }
         for name, descent in self.descents.items():
             mean = getattr(sums, name) / np.float32(recordings)
             if name == "bias" and not rule.hidden_bias:
@@ -236,7 +240,7 @@ class _Training:
 
     def best_network(self) -> Network:
         """Return the network of the best epoch, with its provenance."""
-        made = rebuild(self.network, *self.best)
+        made = rebuild(self.network, *(values.astype(np.float64) for values in self.best))
         score = self.history[self.best_epoch - 1].held_out_accuracy
         provenance = {
             **self.network.provenance,
