@@ -331,7 +331,8 @@ def backward(populations, projections, neurons, weights, steps, links, feedback,
                 continue
             if hidden:
                 guide(links, feedback, steps, deferred, populations[readout, START],
-                      populations[readout, NEURONS], p, start, size, half, current, back)  # fmt: skip
+                      populations[readout, NEURONS], p, start, size, half, current,
+                      back)  # fmt: skip
             first = populations[p, EMITTER]
             look_back(neurons, choices, amounts, hidden, populations[p, ZERO_RESET] != 0, start,
                       size, emitted, first, half, current, back)  # fmt: skip
@@ -351,7 +352,8 @@ def backward(populations, projections, neurons, weights, steps, links, feedback,
                     credit(weights, steps, projections[q, WEIGHT] + i * size,
                            projections[q, DELAY] + i * projections[q, PER_PRE],
                            projections[q, PER_POST], size, start,
-                           np.int64(projections[q, MIN_DELAY]), delays, choices[SIGN_OF_WEIGHT] != 0, times, events, first + i,
+                           np.int64(projections[q, MIN_DELAY]), delays, choices[SIGN_OF_WEIGHT] != 0,
+                           times, events, first + i,
                            emitted[first + i], half, back, around, row, gw, gd)  # fmt: skip
     for t in range(last):
         for j in range(gb.shape[0]):
