@@ -5,19 +5,20 @@ Neurons that integrate (LIF and readout) are numbered through all populations, a
 `WEIGHT + i * SIZE + j` of its projection, its delay `DELAY + i * PER_PRE + j * PER_POST`.
 
 Few, wide tables instead of many arrays: Numba unpacks every array argument in every kernel, which
-made the compilation five times as long.
+made the compilation five times as long.  Unsigned integers: an index that might be negative keeps
+Numba from vectorising a loop, which made the kernels ten times as slow.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.network import Delay, Input, Lif, Network, Projection, Readout, Reset
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.uint32]
 Floats = NDArray[np.float64]
 
 # Columns of `Layout.populations`.  START, EMITTER : number of the first neuron, the first emitter.
@@ -36,7 +37,7 @@ ALPHA, BIAS, THRESHOLD = range(3)
 class Layout:
     """A network as tables.
 
-    populations : int64[populations, 7] in update order.  projections : int64[projections, 8],
+    populations : uint32[populations, 7] in update order.  projections : uint32[projections, 8],
     sorted by pre population.  neurons : float64[3, integrating neurons].
     weights : float64[synapses].  delays : float64[delays], master values in steps, with their
     bounds smallest_delays and largest_delays.
@@ -51,9 +52,9 @@ class Layout:
     largest_delays: Floats
 
     def steps(self) -> Ints:
-        """Return the applied delays, as `Network.steps_of` does: int64[delays]."""
+        """Return the applied delays, as `Network.steps_of` does: uint32[delays]."""
         whole = np.clip(np.rint(self.delays), self.smallest_delays, self.largest_delays)
-        return whole.astype(np.int64)
+        return whole.astype(np.uint32)
 
 
 def by_pre(network: Network) -> tuple[Projection, ...]:
@@ -88,6 +89,26 @@ def lay_out(network: Network) -> Layout:
     )
 
 
+def rebuild(network: Network, weights: Floats, delays: Floats, bias: Floats) -> Network:
+    """Return `network` with other numbers, given in the order of its layout.
+
+    weights : float[synapses].  delays : float[delays].  bias : float[integrating neurons].
+    """
+    layout = lay_out(network)
+    made: dict[str, Projection] = {}
+    for row, p in zip(layout.projections, by_pre(network), strict=True):
+        w, d = weights[row[WEIGHT] :][: p.weights.size], delays[row[DELAY] :][: p.delays.size]
+        made[p.name] = replace(
+            p, weights=w.reshape(p.weights.T.shape).T, delays=d.reshape(p.delays.T.shape).T
+        )
+    populations = tuple(
+        p if isinstance(p, Input) else replace(p, bias=bias[row[START] :][: p.size])
+        for row, p in zip(layout.populations, network.populations, strict=True)
+    )
+    projections = tuple(made[p.name] for p in network.projections)
+    return replace(network, populations=populations, projections=projections)
+
+
 def _populations(network: Network, projections: tuple[Projection, ...]) -> Ints:
     rows = []
     start = emitter = out = 0
@@ -100,7 +121,7 @@ def _populations(network: Network, projections: tuple[Projection, ...]) -> Ints:
         start += size * (kind != INPUT)
         emitter += size * (kind != READOUT)
         out = out_end
-    return np.array(rows, np.int64)
+    return np.array(rows, np.uint32)
 
 
 def _projections(network: Network, projections: tuple[Projection, ...]) -> Ints:
@@ -119,7 +140,7 @@ def _projections(network: Network, projections: tuple[Projection, ...]) -> Ints:
         rows.append((*ends, size, weight, delay, per_pre, per_post, network.min_delay(projection)))
         weight += projection.weights.size
         delay += projection.delays.size
-    return np.array(rows, np.int64).reshape(-1, 8)
+    return np.array(rows, np.uint32).reshape(-1, 8)
 
 
 def _joined(pieces: list[Floats]) -> Floats:

@@ -93,7 +93,9 @@ CASES = {
     "axonal": network(1, [(pre, post, "axonal", 6) for pre, post, *_ in FEEDFORWARD]),
     "dendritic": network(2, [(pre, post, "dendritic", 6) for pre, post, *_ in FEEDFORWARD]),
     "synaptic": network(3, [(pre, post, "synaptic", 6) for pre, post, *_ in FEEDFORWARD]),
-    "delays beyond the end": network(4, [("in", "a", "synaptic", 40), ("a", "out", "none", 0)]),
+    "delays beyond the end": network(
+        4, [("in", "a", "synaptic", 40), ("in", "b", "axonal", 40), ("a", "out", "none", 0)]
+    ),
     "recurrent": network(5, RECURRENT),
     "skip": network(6, [*RECURRENT, ("in", "out", "axonal", 4), ("in", "b", "synaptic", 7)]),
     "two projections between the same": network(

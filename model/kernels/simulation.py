@@ -102,7 +102,8 @@ def batch(
 ):  # fmt: skip
     """Simulate recordings, each by one thread, so that no result depends on their number.
 
-    populations ... weights : see `Layout`.  steps : int64[delays].  counts : int32[R, T, channels].
+    populations ... weights : see `Layout`.  steps : uint32[delays].
+    counts : int32[R, T, channels].
     u : float64[workers, neurons] and ring : float64[workers, slots, neurons], scratch.
     scores : float64[R, readouts] and fired : int64[R, neurons], zeros, added to.
     spikes : bool[R, T, neurons], membranes : float64[R, T, neurons] after the reset, and
