@@ -57,7 +57,11 @@ def open_network(name: str) -> Network:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / NETWORK
             path.write_bytes(datapath.files.read_extra(name, NETWORK))
-            return model.load(path)
+            try:
+                return model.load(path)
+            except ValueError as error:
+                inside = str(error).replace(str(path), f"{name}: {NETWORK}")
+                raise ValueError(inside) from None
     return model.load(name)
 
 
