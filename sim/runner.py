@@ -29,6 +29,8 @@ BUILD_ARGS = {
         "-Wno-WIDTHTRUNC",
         "-Wno-CASEOVERLAP",
         "-Wno-CASEINCOMPLETE",
+        # A signal without bits, such as the number of a beat where a word has only one.
+        "-Wno-ASCRANGE",
     ],
 }
 

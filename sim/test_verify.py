@@ -34,8 +34,8 @@ def _images(chip, count):
     [
         ("tiny", 60, 4),
         ("tiny-shift", 60, 4),
-        ("digits-axonal", 3, 100),
-        ("digits-synaptic", 3, 100),
+        ("digits-axonal", 2, 100),
+        ("digits-synaptic", 2, 100),
     ],
 )
 def test_hundreds_of_recordings(name, images, recordings):
@@ -43,10 +43,11 @@ def test_hundreds_of_recordings(name, images, recordings):
     rng = np.random.default_rng(1)
     for n, image in enumerate(_images(CHIPS[name], images)):
         counts = random_counts(rng, image, recordings)
-        heard = np.minimum(counts, image.chip.axon.count.max)
-        expected = run(image, heard, record=RECORDED)
-        for stalls in (0, n + 1):
-            asked = program(image, counts, stalls)
+        # The second time driver and sink pause, and the host bus shows junk while a tick runs.
+        for stalls, some in ((0, counts), (n + 1, counts[:10])):
+            heard = np.minimum(some, image.chip.axon.count.max)
+            expected = run(image, heard, record=RECORDED)
+            asked = program(image, some, stalls)
             (seen,) = simulator.play([asked], stalls)
             verdict = compare(image, asked, seen, expected, stalled=bool(stalls))
             assert verdict.equal, f"image {n}, stalls {stalls}: {verdict.difference}"
