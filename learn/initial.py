@@ -69,6 +69,10 @@ def make_network(
     def join(pre: Population, post: Population, mode: Delay, scale: float) -> None:
         least = int(pre is post)
         most = least if mode is Delay.NONE else max_delay
+        if most < least:
+            raise ValueError(
+                f"max_delay must be at least {least} from {pre.name} to {post.name}, not {most}"
+            )
         shape = {
             Delay.NONE: (),
             Delay.AXONAL: (pre.size,),
