@@ -74,7 +74,8 @@ class Rule:
     channel_shift : each recording of a batch is shifted by up to this many channels, drawn anew;
         what leaves the array at its edge is lost.
     rate_strength, rate_target : adds strength * (rate - target), rate in spikes per step of this
-        neuron in this recording, to the learning signal of every step; strength 0 is off.
+        neuron in this recording, to the error of a spike in every step, past the readout's filter;
+        strength 0 is off.
     """
 
     weight_rate: float = 2e-3

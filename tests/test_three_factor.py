@@ -1,9 +1,10 @@
 from dataclasses import asdict, replace
 
+import numba
 import numpy as np
 import pytest
 
-from learn import Examples, Rule, make_network
+from learn import Examples, Rule, classify, make_network, train
 from learn.feedback import FEEDBACK, LINK_DELAY, POPULATION
 from learn.gradient import Gradient
 from learn.rule import Taps, fold, half_taps
@@ -96,13 +97,12 @@ def explicit(network, counts, label, rule, sigma, feedback):
     for projection in network.projections:
         post = network.population(projection.post)
         v, keep, leak = before[post.name], np.full(before[post.name].shape, post.alpha), 0.0
-        psi, signal = np.ones_like(v), err
+        psi, signal, push = np.ones_like(v), err, np.zeros(post.size)
         if isinstance(post, Lif):
             psi = np.exp(-(((v - post.threshold) / rule.surrogate_width) ** 2) / 2)
             signal = signal_to(network, post.name, err, feedback)
-            for j in range(post.size):
-                rate = emitted[post.name][:, j].mean()
-                signal[:, j] += rule.rate_strength * (rate - rule.rate_target)
+            rates = emitted[post.name].mean(axis=0)
+            push = rule.rate_strength * (rates - rule.rate_target)
             leak = kappa if rule.eligibility == "deferred" else 0.0
             if rule.reset_path and post.reset is Reset.ZERO:
                 keep *= (v < post.threshold) - v * psi
@@ -123,8 +123,9 @@ def explicit(network, counts, label, rule, sigma, feedback):
             for t in range(network.steps):
                 trace = (keep[t - 1, j] if t else 0.0) * trace + [late[t], drive[t]]
                 filtered = leak * filtered + psi[t, j] * trace
-                gw[j, i] += signal[t, j] * filtered[0]
-                gd[j, i] += signal[t, j] * filtered[1]
+                # The rate's error is of the spikes themselves: no readout filters it.
+                gw[j, i] += signal[t, j] * filtered[0] + push[j] * psi[t, j] * trace[0]
+                gd[j, i] += signal[t, j] * filtered[1] + push[j] * psi[t, j] * trace[1]
         w = projection.weights
         gradients[projection.name] = gw, gd * (np.sign(w) if rule.sign_of_weight else w)
     return gradients
@@ -238,7 +239,9 @@ def test_delays_between_hidden_population_and_readout(delay):
     first, last = net.projections
     shape = {"axonal": 5, "dendritic": 3, "synaptic": (3, 5)}[delay]
     delays = np.random.default_rng(0).uniform(0, 5, shape)
-    skip = Projection("skip", "input", "readout", np.ones((3, 4)) / 8, "axonal", [0, 1, 2, 9], 9)
+    skip = Projection(
+        "skip", "input", "readout", np.arange(12).reshape(3, 4) / 32, "axonal", [0, 1, 2, 9], 9
+    )
     last = replace(last, delay=delay, delays=delays, max_delay=5)
     assert_equals_explicit(replace(net, projections=(first, last, skip)), Rule())
 
@@ -302,3 +305,248 @@ def test_weight_gradient_is_the_finite_difference():
     found, _ = of_kernel(network, Rule(delay_rate=0.0), examples, 1.0)
     fd = difference(network, examples, "weights", 1e-5)
     assert found.projections[0].weights == pytest.approx(fd, rel=1e-4, abs=1e-4 * np.abs(fd).max())
+
+
+# ---------------------------------------------------------------------------------------- learning
+
+
+def volleys(delays, recordings, steps, rng):
+    """Class 0: one event per channel, so that they meet after `delays`; class 1: at random."""
+    counts = np.zeros((recordings, steps, len(delays)), np.uint8)
+    labels = rng.integers(0, 2, recordings)
+    for r, label in enumerate(labels):
+        meeting = rng.integers(delays.max(), steps - 8)
+        times = rng.integers(0, steps - 8, len(delays)) if label else meeting - delays
+        counts[r, times, np.arange(len(delays))] = 1
+    return Examples(counts, labels)
+
+
+def test_recovers_delays_from_six_steps_off():
+    rng = np.random.default_rng(0)
+    true = rng.integers(12, 24, 10)
+    start = true + 6.0 * rng.choice([-1, 1], 10)
+    network = Network(
+        1.0,
+        48,
+        (Input("in", 10, 10), Lif("hidden", 1, 0.5, 1.0, 0.0), Readout("out", 2, 0.9, [0.0, 0.1])),
+        (
+            Projection("d", "in", "hidden", np.full((1, 10), 0.15), "axonal", start, 40),
+            Projection("o", "hidden", "out", [[1.0], [-1.0]], "none", 0, 0),
+        ),
+    )
+    rule = Rule(weight_rate=0.0, bias_rate=0.0, delay_rate=0.3, batch=32)
+    result = train(network, volleys(true, 256, 48, rng), rule, epochs=16, seed=0)
+    learned = result.network.projections[0].delays - true
+    # Only differences matter: a volley may meet earlier or later as a whole.
+    assert np.abs(start - true - np.median(start - true)).mean() > 5
+    assert np.abs(learned - np.median(learned)).mean() < 0.5
+    assert result.history[-1].train_accuracy > 0.95
+
+
+def toy(seed=0, recordings=96):
+    """Three classes of four channels that a tiny network learns in a few epochs."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, recordings)
+    counts = rng.poisson(0.1, (recordings, 16, 4))
+    for r, label in enumerate(labels):
+        counts[r, 2:8, label] += 1
+    return Examples(counts, labels)
+
+
+def quick(**changes):
+    arguments = {"epochs": 4, "seed": 7, "held_out": toy(1, 30), **changes}
+    rule = Rule(batch=16, weight_rate=0.02, channel_shift=1)
+    return train(tiny(recurrent="axonal"), toy(), rule, **arguments)
+
+
+def same(a, b):
+    return a.history == b.history and all(
+        (p.weights == q.weights).all() and (p.delays == q.delays).all()
+        for p, q in zip(a.network.projections, b.network.projections, strict=True)
+    )
+
+
+def test_learns():
+    history = quick(epochs=12).history
+    assert history[0].train_accuracy < 0.6
+    assert max(epoch.held_out_accuracy for epoch in history) > 0.9
+
+
+def test_keeps_the_epoch_that_held_out_best():
+    result = quick(epochs=12)
+    accuracies = [epoch.held_out_accuracy for epoch in result.history]
+    chosen = result.network.provenance["epoch"]
+    assert accuracies[chosen - 1] == max(accuracies)
+    assert max(accuracies[: chosen - 1], default=0) < max(accuracies)
+    right = classify(result.network, toy(1, 30).counts) == toy(1, 30).labels
+    assert right.mean() == max(accuracies)
+
+
+def test_without_held_out_takes_the_last_epoch():
+    assert quick(held_out=None).network.provenance["epoch"] == 4
+
+
+def test_does_not_depend_on_the_number_of_threads(monkeypatch):
+    results = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(numba, "get_num_threads", lambda n=threads: n)
+        results.append(quick())
+    assert same(results[0], results[1])
+    assert same(results[0], results[2])
+
+
+def test_another_seed_is_another_run():
+    assert not same(quick(), quick(seed=8))
+
+
+def test_stops_and_continues_to_the_same_bits(tmp_path):
+    def stop(epoch):
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quick(checkpoint=tmp_path / "run.npz", progress=stop)
+    told = []
+    continued = quick(checkpoint=tmp_path / "run.npz", progress=told.append)
+    assert [epoch.number for epoch in told] == [3, 4]
+    assert same(continued, quick())
+    assert same(quick(checkpoint=tmp_path / "run.npz"), continued)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    quick(epochs=1, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(ValueError, match=r"run\.npz: belongs to a run with seed 7, not 8"):
+        quick(epochs=1, checkpoint=tmp_path / "run.npz", seed=8)
+    (tmp_path / "run.npz").write_bytes((tmp_path / "run.npz").read_bytes()[:-99])
+    with pytest.raises(ValueError, match=r"run\.npz: is not a complete npz file"):
+        quick(epochs=1, checkpoint=tmp_path / "run.npz")
+
+
+def test_a_rate_of_zero_leaves_its_numbers():
+    before = tiny(recurrent="axonal")
+    rule = Rule(weight_rate=0.0, bias_rate=0.0, delay_rate=0.1, batch=16)
+    after = train(before, toy(), rule, epochs=1, seed=0).network
+    for p, q in zip(before.projections, after.projections, strict=True):
+        assert (q.weights == p.weights.astype(np.float32)).all()
+        assert p.delay == "none" or (q.delays != p.delays).any()
+    assert (after.readout.bias == 0).all()
+
+
+def test_delays_stay_in_their_bounds():
+    rule = Rule(delay_rate=50.0, batch=16)
+    after = train(tiny(recurrent="synaptic"), toy(), rule, epochs=2, seed=0).network
+    for p in after.projections:
+        assert p.delays.min() >= after.min_delay(p)
+        assert p.delays.max() <= p.max_delay
+
+
+@pytest.mark.parametrize("delay", ["axonal", "dendritic", "synaptic"])
+@pytest.mark.parametrize("reset", Reset)
+def test_training_and_simulation_see_the_same_classes(delay, reset):
+    net = tiny(delay, recurrent=delay, hidden=(5, 6), reset=reset)
+    counts = busy(net, recordings=200).counts
+    classes = classify(net, counts)
+    assert len(set(classes)) == 3
+    assert (classes == simulate(net, counts).classes).all()
+
+
+def test_a_shift_moves_channels_and_loses_the_edge():
+    net = tiny()
+    examples = busy(net, recordings=1)
+    gradient = Gradient(net, Rule(), seed=0)
+    once = np.zeros(1, np.int64)
+    shifted = Examples(np.zeros_like(examples.counts), examples.labels)
+    shifted.counts[:, :, 1:] = examples.counts[:, :, :-1]
+    a = gradient.run(gradient.initial, examples, once, once + 1, sigma=2.0)
+    b = gradient.run(gradient.initial, shifted, once, once, sigma=2.0)
+    assert (a.gradient.weights == b.gradient.weights).all()
+    assert (a.emitted == b.emitted).all()
+
+
+# ------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"taps": "forward"}, "taps must be one of gauss, hat, central, not 'forward'"),
+        ({"weight_rate": -1.0}, "weight_rate must be a number of at least 0, not -1.0"),
+        ({"delay_rate": np.nan}, "delay_rate must be a number of at least 0, not nan"),
+        ({"sigma_end": 0.0}, "sigma_end must be a positive number, not 0.0"),
+        ({"batch": 0}, "batch must be at least 1, not 0"),
+        ({"channel_shift": -1}, "channel_shift must be at least 0, not -1"),
+    ],
+)
+def test_refuses_a_rule(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Rule(**changes)
+
+
+@pytest.mark.parametrize(
+    ("counts", "labels", "sentence"),
+    [
+        (np.zeros((2, 16)), [0, 0], r"counts must be integers of shape .* not float64 of shape"),
+        (np.full((1, 16, 4), 256), [0], "counts must be between 0 and 255, not 256"),
+        (np.zeros((2, 16, 4), int), [0], "labels must be 2 integers, one for each recording"),
+    ],
+)
+def test_refuses_examples(counts, labels, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Examples(counts, labels)
+
+
+def test_refuses_examples_that_do_not_fit_the_network():
+    with pytest.raises(ValueError, match=r"\(recordings, 16 steps, 4 channels\), not \(1, 9, 4\)"):
+        train(tiny(), Examples(np.zeros((1, 9, 4), int), [0]), Rule(), epochs=1, seed=0)
+    with pytest.raises(ValueError, match=r"labels\[0\] = 3 must be between 0 and 2, the last"):
+        train(tiny(), Examples(np.zeros((1, 16, 4), int), [3]), Rule(), epochs=1, seed=0)
+    with pytest.raises(ValueError, match="epochs must be at least 1, not 0"):
+        train(tiny(), busy(tiny()), Rule(), epochs=0, seed=0)
+
+
+# ---------------------------------------------------------------------------------- make_network
+
+
+def test_makes_the_network_it_was_asked_for():
+    net = make_network(
+        channels=140,
+        units=700,
+        hidden=(24, 16),
+        classes=20,
+        steps=100,
+        dt_ms=10.0,
+        seed=0,
+        delay="synaptic",
+        recurrent="none",
+    )
+    assert [(p.name, p.size) for p in net.populations] == [
+        ("input", 140),
+        ("hidden1", 24),
+        ("hidden2", 16),
+        ("readout", 20),
+    ]
+    assert [(p.name, p.delay, p.max_delay) for p in net.projections] == [
+        ("input_to_hidden1", "synaptic", 40),
+        ("hidden1_to_hidden1", "none", 1),
+        ("hidden1_to_hidden2", "synaptic", 40),
+        ("hidden2_to_hidden2", "none", 1),
+        ("hidden2_to_readout", "none", 0),
+    ]
+    assert net.population("hidden1").alpha[0] == np.exp(-10 / 15)
+    assert 19 < net.projections[0].delays.mean() < 21
+
+
+def test_zero_delays_are_the_smallest_possible():
+    net = make_network(
+        channels=4, hidden=[3], classes=2, steps=9, dt_ms=1.0, seed=0, delays="zero",
+        recurrent="axonal",
+    )  # fmt: skip
+    assert [p.delays.max() for p in net.projections] == [0, 1, 0]
+
+
+def test_refuses_networks():
+    with pytest.raises(ValueError, match="delays must be 'random' or 'zero', not 'one'"):
+        make_network(channels=4, hidden=[3], classes=2, steps=9, dt_ms=1.0, seed=0, delays="one")
+    with pytest.raises(ValueError, match="hidden must name the size of at least one"):
+        make_network(channels=4, hidden=[], classes=2, steps=9, dt_ms=1.0, seed=0)

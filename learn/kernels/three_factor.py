@@ -352,7 +352,8 @@ def backward(populations, projections, neurons, weights, steps, links, feedback,
                     credit(weights, steps, projections[q, WEIGHT] + i * size,
                            projections[q, DELAY] + i * projections[q, PER_PRE],
                            projections[q, PER_POST], size, start,
-                           np.int64(projections[q, MIN_DELAY]), delays, choices[SIGN_OF_WEIGHT] != 0,
+                           np.int64(projections[q, MIN_DELAY]), delays,
+                           choices[SIGN_OF_WEIGHT] != 0,
                            times, events, first + i,
                            emitted[first + i], half, back, around, row, gw, gd)  # fmt: skip
     for t in range(last):
