@@ -38,7 +38,7 @@ def common_step(values: Floats) -> float | None:
         return None
     step = seen = float(magnitudes[0])
     for magnitude in magnitudes.tolist():
-        step = _gcd(magnitude, step, magnitude / (2 * LARGEST))
+        step = _gcd(magnitude, step, TOLERANCE * magnitude)
         seen = max(seen, magnitude)
         if seen > step * LARGEST:
             return None
@@ -47,11 +47,11 @@ def common_step(values: Floats) -> float | None:
     return float(step) if on_grid(magnitudes, step) else None
 
 
-def _gcd(a: float, b: float, least: float) -> float:
-    """Euclid's algorithm on real numbers; a remainder below the tolerance is none."""
-    while b > least:
+def _gcd(a: float, b: float, tolerance: float) -> float:
+    """Euclid's algorithm on real numbers; a remainder within `tolerance` of a multiple is none."""
+    while b > tolerance:
         remainder = a % b
-        if min(remainder, b - remainder) <= TOLERANCE * max(a, b):
+        if min(remainder, b - remainder) <= tolerance:
             return b
         a, b = b, remainder
     return b

@@ -127,7 +127,7 @@ def options_for(
     """Return the options that use all of `chip`; narrow them with `dataclasses.replace`."""
     return Options(
         weight_bits=chip.synapse.weight.width,
-        delay_bits=min(delay_bits(chip), WHOLE["delay_bits"][1]),
+        delay_bits=min(delay_bits(chip) or 1, WHOLE["delay_bits"][1]),
         coefficient_bits=chip.lif.coefficient.width,
         membrane_bits=chip.lif.v.width,
         bias_bits=chip.lif.bias.width,
@@ -144,10 +144,10 @@ def options_for(
 
 
 def delay_bits(chip: Chip) -> int:
-    """Width of the widest delay word that `chip` is built with, 1 if it is built with none."""
-    axonal = chip.axon.delay.width if chip.axon.delays else 1
+    """Width of the widest delay word that `chip` is built with, 0 if it is built with none."""
+    axonal = chip.axon.delay.width if chip.axon.delays else 0
     ring = chip.synapse.dendritic or chip.synapse.synaptic
-    return max(axonal, chip.synapse.delay.width if ring else 1)
+    return max(axonal, chip.synapse.delay.width if ring else 0)
 
 
 def check_fits(options: Options, chip: Chip) -> None:
@@ -165,7 +165,8 @@ def check_fits(options: Options, chip: Chip) -> None:
             raise ValueError(f"{name} must be that of the chip, {there}, not {wanted}")
     for name in WHOLE:
         wanted, there = getattr(options, name), getattr(has, name)
-        if wanted > there:
+        # Without delay words there is nothing for delay_bits to be too wide for.
+        if wanted > there and (name != "delay_bits" or delay_bits(chip)):
             raise ValueError(f"{name} must be at most that of the chip, {there}, not {wanted}")
 
 

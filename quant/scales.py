@@ -8,9 +8,9 @@ from model.network import Floats
 from quant.grid import common_step
 from quant.options import Granularity, Scale
 from quant.problem import Problem, Scales, is_lossless, lowered
-from quant.search import least_error
+from quant.search import NOTHING, WORTH, expected_error, least_error, limits
 
-FINE = 64
+FINE = 16
 """LSBs of a threshold (a readout: of its largest weight) that make a leak's rounding small."""
 
 
@@ -27,7 +27,7 @@ def scales(problem: Problem) -> Scales:
     """
     if problem.formats.scale is Scale.INTEGER:
         return _integer(problem)
-    return _as_given(problem) or _on_its_grid(problem) or least_error(problem, None)
+    return _as_given(problem) or _on_its_grid(problem) or least_error(problem)
 
 
 def _integer(problem: Problem) -> Scales:
@@ -91,8 +91,22 @@ def _on_its_grid(problem: Problem) -> Scales | None:
     grid: Floats = np.broadcast_to(np.array(found), problem.bias.shape)
     if problem.formats.scale is Scale.POWER_OF_TWO and np.any(np.frexp(grid)[0] != 0.5):
         return None
-    try:
-        best = least_error(problem, grid)
-    except ValueError:
+    return _with_guard_bits(problem, 1 / grid)
+
+
+def _with_guard_bits(problem: Problem, scale: Floats) -> Scales | None:
+    """Double exact scales as long as that helps and everything fits."""
+    fitting: list[tuple[float, Scales]] = []
+    most = (problem.formats.largest_shift,) * len(problem.drives)
+    while True:
+        shifts = lowered(problem, scale, most)
+        fits = scale <= limits(problem, shifts, guarded=bool(fitting))
+        if not fits.all() or not is_lossless(problem, scale, shifts):
+            break
+        error = float(expected_error(problem, scale, shifts).mean())
+        fitting.append((error, Scales(scale, shifts, True)))
+        scale = 2 * scale
+    if not fitting:
         return None
-    return best if best.lossless else None
+    enough = WORTH * max(NOTHING, min(error for error, _ in fitting))
+    return next(found for error, found in fitting if error <= enough)

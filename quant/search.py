@@ -25,23 +25,23 @@ CLIPS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Tried parts of the share of weights that may be clipped."""
 
 
-def least_error(problem: Problem, grid: Floats | None) -> Scales:
-    """Search the shifts; scales are the largest that fit them, multiples of `1 / grid` if given.
+def least_error(problem: Problem) -> Scales:
+    """Search the shifts; scales are the largest that fit them.
 
     Raises
     ------
     ValueError
         No scale fits the formats.
     """
-    clip = problem.formats.clip if grid is None else 0.0
+    clip = problem.formats.clip
     reaches = [_reach(problem, share * clip) for share in (CLIPS if clip else CLIPS[:1])]
     tried: dict[tuple[int, ...], tuple[float, Floats]] = {}
     for shifts in _candidates(problem, reaches):
-        scale = _best(problem, shifts, reaches, grid)
+        scale = _best(problem, shifts, reaches)
         if scale is None:
             continue
         shifts = lowered(problem, scale, shifts)
-        error = float(_expected_error(problem, scale, shifts).mean())
+        error = float(expected_error(problem, scale, shifts).mean())
         if error < tried.get(shifts, (np.inf, scale))[0]:
             tried[shifts] = (error, scale)
     if not tried:
@@ -63,8 +63,9 @@ def _reach(problem: Problem, clip: float) -> Reach:
         size = np.abs(drive.weights)
         if problem.formats.granularity is Granularity.PROJECTION:
             size = size.reshape(1, -1)
-        # `higher` keeps the quantile a weight, so that it is hit exactly.
-        reach = np.quantile(size, 1 - clip, axis=1, method="higher")
+        # A hair more, so that one in a hundred is one of a hundred.
+        last = size.shape[1] - 1 - int(clip * size.shape[1] + 1e-9)
+        reach = np.partition(size, last, axis=1)[:, last]
         found.append(np.broadcast_to(reach, problem.bias.shape))
     return tuple(found)
 
@@ -83,16 +84,18 @@ def _candidates(problem: Problem, reaches: list[Reach]) -> Iterator[tuple[int, .
     yield from sorted(seen or {(0,) * len(problem.drives)})
 
 
-def _best(
-    problem: Problem, shifts: tuple[int, ...], reaches: list[Reach], grid: Floats | None
-) -> Floats | None:
+def _best(problem: Problem, shifts: tuple[int, ...], reaches: list[Reach]) -> Floats | None:
     """Scales of least error at `shifts`, over what may be clipped; None if nothing fits."""
     best, least = None, np.full_like(problem.bias, np.inf)
     for reach in reaches:
-        scale = _snapped(problem, _limits(problem, shifts, reach), grid)
+        limit = limits(problem, shifts, guarded=min(shifts, default=0) > 0)
+        with np.errstate(divide="ignore"):
+            for largest, shift in zip(reach, shifts, strict=True):
+                limit = np.minimum(limit, problem.formats.weight.max * 2.0**shift / largest)
+        scale = _snapped(problem, limit)
         if not np.all(scale > 0):
             continue
-        error = _expected_error(problem, scale, shifts)
+        error = expected_error(problem, scale, shifts)
         if problem.formats.granularity is Granularity.PROJECTION:
             error = np.full_like(error, error.mean())
         best = scale if best is None else np.where(error < least, scale, best)
@@ -100,39 +103,40 @@ def _best(
     return best
 
 
-def _limits(problem: Problem, shifts: tuple[int, ...], reach: Reach) -> Floats:
-    """Largest scales at which everything fits, float64[post]; not positive if there is none."""
+def limits(problem: Problem, shifts: tuple[int, ...], *, guarded: bool) -> Floats:
+    """Return the largest scales at which all but the weights fits; not positive if there is none.
+
+    guarded : whether the scales have more bits than the numbers of the network ask for.
+
+    Returns
+    -------
+    float64[post].
+    """
     fmt = problem.formats
     low, high = problem.drive_bounds()
     with np.errstate(divide="ignore"):
         limit: Floats = fmt.bias.max / np.abs(problem.bias)
         if problem.threshold is not None:
             limit = np.minimum(limit, fmt.v.max / (2 * problem.threshold))
-        for largest, shift in zip(reach, shifts, strict=True):
-            limit = np.minimum(limit, fmt.weight.max * 2.0**shift / largest)
         # Every weight may be rounded away from zero by half of its unit.
         sources = zip(problem.drives, shifts, strict=True)
         rounding = sum(d.count * d.weights.shape[1] * 2.0**shift / 2 for d, shift in sources)
         if rounding >= fmt.acc.max:
             return np.zeros_like(limit)
         limit = np.minimum(limit, (fmt.acc.max - rounding) / np.maximum(-low, high))
-    if problem.binding or min(shifts, default=0) > 0:
+    if problem.binding or guarded:
         limit = np.minimum(limit, problem.room)
     return limit
 
 
-def _snapped(problem: Problem, limit: Floats, grid: Floats | None) -> Floats:
-    """Largest scales below `limit` that the granularity, the grid and the options allow."""
+def _snapped(problem: Problem, limit: Floats) -> Floats:
+    """Largest scales below `limit` that the granularity and the options allow."""
     if problem.formats.granularity is Granularity.PROJECTION:
         limit = np.full_like(limit, limit.min())
     # Nothing limits a readout without weights.
     limit = np.where(np.isinf(limit), 1.0, limit)
     if np.any(limit <= 0):
         return np.zeros_like(limit)
-    if grid is not None:
-        # A hair more, so that a limit that is on the grid is taken.
-        doublings = np.floor(np.log2(limit * grid) + 1e-9)
-        return np.where(doublings >= 0, 2.0**doublings / grid, 0.0)
     if problem.formats.scale is Scale.POWER_OF_TWO:
         return 2.0 ** np.floor(np.log2(limit))
     if problem.threshold is None:
@@ -144,7 +148,7 @@ def _snapped(problem: Problem, limit: Floats, grid: Floats | None) -> Floats:
     return np.where(limit * unit >= 1, np.floor(limit * unit) / unit, limit)
 
 
-def _expected_error(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> Floats:
+def expected_error(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> Floats:
     """Return the expected squared error of every u, in squared thresholds; infinite if none fits.
 
     Weights err by d_i; sources emit as Poisson processes of rate r_i, so that a leaky sum of gain
