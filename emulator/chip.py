@@ -55,7 +55,8 @@ class Run:
     Of every tick, where recorded: spikes : bool[recordings, steps, size] of every population that
     fires.  membranes, sums : int32, or int64 on chips wider than that, [recordings, steps, size] of
     every population, after the reset and before it.  saturated : bool[recordings, steps, size] of
-    every population.  readout : int64[recordings, steps, classes], the scores.
+    every population.  readout : int64[recordings, steps, classes], the scores; of no size if not
+    recorded.
     """
 
     classes: Integers
@@ -73,7 +74,7 @@ class Run:
     membranes: dict[str, NDArray[Any]]
     sums: dict[str, NDArray[Any]]
     saturated: dict[str, Flags]
-    readout: Integers | None
+    readout: Integers
 
     @property
     def total_cycles(self) -> Integers:
@@ -92,7 +93,7 @@ class _Own(NamedTuple):
 
 
 def _checked(image: Image, counts: ArrayLike) -> Counts:
-    """`counts` as an array of the right kind and shape; its values are looked at later."""
+    """Refuse what is no counts of `image`; the values are looked at later."""
     array = np.asarray(counts)
     if array.dtype.kind not in "iub":
         raise ValueError(f"counts must be integers, not {array.dtype}")
@@ -104,7 +105,7 @@ def _checked(image: Image, counts: ArrayLike) -> Counts:
 
 
 def _native(part: Counts) -> Counts:
-    """`part` in one of the few types that kernels are compiled for."""
+    """Return `part` in one of the few types that kernels are compiled for."""
     if part.dtype.kind == "b":
         return np.ascontiguousarray(part).view(np.uint8)
     part = np.ascontiguousarray(part, part.dtype.newbyteorder("="))
@@ -202,7 +203,6 @@ class _Runner:
         """Sort the results by the names of populations and projections."""
         results, image = self.results, self.image
         sizes = np.array([p.weights.shape[0] for p in image.projections], np.int64)
-        readout = self.records.by_population("readout")
         return Run(
             classes=results.classes,
             scores=results.scores,
@@ -225,7 +225,9 @@ class _Runner:
             membranes=self.records.by_population("membranes"),
             sums=self.records.by_population("sums"),
             saturated=self.records.by_population("saturated"),
-            readout=readout.get(image.readout.name),
+            readout=self.records.by_population("readout").get(
+                image.readout.name, np.zeros((0, 0, 0), np.int64)
+            ),
         )
 
 

@@ -65,5 +65,5 @@ class Records:
             array[recording] = part
 
     def by_population(self, name: str) -> dict[str, NDArray[Any]]:
-        """Records called `name`."""
+        """Return the records called `name`."""
         return {population: a for (kind, population), a in self.arrays.items() if kind == name}

@@ -113,9 +113,7 @@ def scatter(
 
 
 @inner
-def scatter_segment(
-    weights, offsets, first, size, channel_start, ticks, counts, ahead, here, span
-):
+def scatter_segment(weights, offsets, first, size, channel_start, ticks, counts, ahead, here, span):
     """Add the synapses of all events of a segment to the delayed sums of `size` neurons.
 
     A block of neurons at a time, so that its sums stay in the cache; a channel at a time and four
@@ -127,7 +125,10 @@ def scatter_segment(
             e, end = channel_start[channel], channel_start[channel + 1]
             while e + 4 <= end:
                 a, b = base + np.uint64(ticks[e] * BLOCK), base + np.uint64(ticks[e + 1] * BLOCK)
-                c, d = base + np.uint64(ticks[e + 2] * BLOCK), base + np.uint64(ticks[e + 3] * BLOCK)
+                c, d = (
+                    base + np.uint64(ticks[e + 2] * BLOCK),
+                    base + np.uint64(ticks[e + 3] * BLOCK),
+                )
                 for j in range(np.uint64(BLOCK)):
                     at, w = offsets[k + j], weights[k + j]
                     ahead[a + at] += w * counts[e]

@@ -169,8 +169,8 @@ def recordings(
             for q in range(projections.shape[0]):
                 if projections[q, PRE] == INPUT and projections[q, QUEUE] >= 0:
                     enqueue(
-                        axon_ticks, projections[q, AXONS], projections[q, SOURCES], t, channel, count,
-                        start[t], start[t + 1], projections[q, QUEUE], queued[q],
+                        axon_ticks, projections[q, AXONS], projections[q, SOURCES], t,
+                        channel, count, start[t], start[t + 1], projections[q, QUEUE], queued[q],
                         queue_source, queue_count,
                     )  # fmt: skip
             for p in range(populations.shape[0] - 1):
@@ -188,7 +188,7 @@ def recordings(
                     elif pre == INPUT:
                         sources, counts, begin, end = channel, count, start[t], start[t + 1]
                     else:
-                        # One later in the order, or this one, has the spikes of the last tick still.
+                        # One later in the order still has the spikes of the last tick.
                         begin = populations[pre, FIRST]
                         end = begin + fired[pre]
                     deliver(
