@@ -1,16 +1,22 @@
-"""`rtl.chip` against `emulator.chip`, clock by clock: random networks on chips of every kind.
+"""`rtl.chip` against `emulator.chip`: random networks on chips of every kind.
 
-Every spike, membrane, sum, flag, result and clock of every tick is compared; `SIM` names the
-simulator.
+Every spike, membrane, sum, flag, result and clock of every tick is compared. `SIM` names the
+simulator that runs the Verilog; the hundreds of recordings run through CXXRTL.
 """
 
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from datapath.catalog import CHIPS as CATALOGUE
 from datapath.catalog import TINY, TINY_SHIFT
+from datapath.files import load
+from datapath.ports import Command
 from emulator.chip import run
+from sim import cxxrtl
 from sim.compare import RECORDED, compare
 from sim.images import random_chip, random_counts, random_image
 from sim.runner import chosen
@@ -21,16 +27,21 @@ CHIPS = {"tiny": TINY, "tiny_shift": TINY_SHIFT}
 if os.environ.get("SIM") != "verilator":
     # A build takes Icarus a second, and Verilator a minute.
     CHIPS |= {f"lanes_{n}": random_chip(np.random.default_rng(n), n) for n in (1, 2, 4, 8)}
-IMAGES, RECORDINGS, STEPS = 4, 3, 14
+SHIPPED = sorted((Path(__file__).parents[1] / "ranvier" / "models").glob("*.ranvier"))
+STEPS = 14
+
+through_cxxrtl = pytest.mark.skipif(
+    os.environ.get("SIM") == "verilator", reason="CXXRTL has run beside Icarus"
+)
 
 
 @pytest.mark.parametrize("name", CHIPS)
 def test_chip(name, tmp_path):
     chip, rng = CHIPS[name], np.random.default_rng(0)
     simulator = Simulation(chip, chosen(), tmp_path)
-    images = [random_image(rng, chip, STEPS) for _ in range(IMAGES)]
+    images = [random_image(rng, chip, STEPS) for _ in range(4)]
     # Sums beyond what a channel counts come in several events, and saturate.
-    counts = [random_counts(rng, image, RECORDINGS) for image in images]
+    counts = [random_counts(rng, image, 3) for image in images]
     heard = [np.minimum(c, chip.axon.count.max) for c in counts]
     expected = [run(i, h, record=RECORDED) for i, h in zip(images, heard, strict=True)]
     for stalls in (0, 1):
@@ -40,3 +51,75 @@ def test_chip(name, tmp_path):
         for n, image in enumerate(images):
             verdict = compare(image, programs[n], seen[n], expected[n], stalled=bool(stalls))
             assert verdict.equal, f"image {n}, stalls {stalls}: {verdict.difference}"
+
+
+def _agrees(image, counts, simulator, stalls):
+    """Compare recordings; with `stalls`, driver and sink pause and the host bus shows junk."""
+    heard = np.minimum(counts, image.chip.axon.count.max)
+    expected = run(image, heard, record=RECORDED)
+    asked = program(image, counts, stalls)
+    (seen,) = simulator.play([asked], stalls)
+    verdict = compare(image, asked, seen, expected, stalled=bool(stalls))
+    assert verdict.equal, f"stalls {stalls}: {verdict.difference}"
+
+
+@pytest.fixture
+def through():
+    """Return what simulates a chip through CXXRTL; skip where there is no compiler."""
+    try:
+        cxxrtl.compiler()
+    except OSError as missing:
+        pytest.skip(str(missing))
+    return cxxrtl.Simulation
+
+
+@through_cxxrtl
+@pytest.mark.parametrize(
+    ("name", "images", "recordings"),
+    [
+        ("tiny", 60, 4),
+        ("tiny-shift", 60, 4),
+        ("digits-axonal", 2, 100),
+        ("digits-synaptic", 2, 100),
+    ],
+)
+def test_hundreds_of_recordings(name, images, recordings, through):
+    simulator, rng = through(CATALOGUE[name]), np.random.default_rng(1)
+    for n in range(images):
+        image = random_image(rng, CATALOGUE[name], STEPS)
+        counts = random_counts(rng, image, recordings)
+        _agrees(image, counts, simulator, stalls=0)
+        _agrees(image, counts[:10], simulator, stalls=n + 1)
+
+
+@through_cxxrtl
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_image(path, through):
+    image = load(path)
+    counts = random_counts(np.random.default_rng(0), image, 50)
+    _agrees(image, counts, through(image.chip), stalls=0)
+
+
+@through_cxxrtl
+def test_a_recording_starts_afresh_even_if_the_last_was_broken_off(through):
+    image = random_image(np.random.default_rng(0), TINY, STEPS)
+    counts = np.full((2, STEPS, image.channels), TINY.axon.count.max)
+    counts[1] = random_counts(np.random.default_rng(2), image, 1)[0] % 2
+    both = program(image, counts)
+    alone = both.recording == 1
+    for last in (3, 4, 5):
+        # The events of a last tick of recording 0 are sent, and the tick itself is not run.
+        kept = alone | (both.tick < last) | ((both.tick == last) & (both.op == Command.EVENT))
+        (want,) = through(TINY).play([_commands(both, alone)])
+        (got,) = through(TINY).play([_commands(both, kept)])
+        new = kept.sum() - alone.sum()
+        for name, column in want.results.items():
+            assert (got.results[name][got.result_of >= new] == column).all()
+        for name, column in want.lanes.items():
+            assert (got.lanes[name][got.probe_of >= new] == column).all()
+        assert (got.cycles[new:] == want.cycles).all()
+
+
+def _commands(asked, kept):
+    names = ("op", "recording", "tick", "commands")
+    return replace(asked, **{name: getattr(asked, name)[kept] for name in names})
