@@ -1,0 +1,165 @@
+"""Every word means the same in plain Python integers, in APyTypes, in kernels and in gates."""
+
+import pytest
+from amaranth.hdl import Const, Module, Signal, signed, unsigned
+from amaranth.sim import Simulator
+from apytypes import APyFixed, OverflowMode, QuantizationMode
+from numba import njit
+
+import rtl.fixed
+from datapath import Format, Rounding
+from emulator.fixed import DEEPEST, ROUNDING, saturate, shift_round, wrap
+
+BITS = 8
+INPUTS = range(-(1 << (BITS - 1)), 1 << (BITS - 1))
+FORMATS = [
+    Format(width, frac, signed=is_signed)
+    for width in (1, 2, 3, 5, 7)
+    for frac in (0, 2)
+    for is_signed in (True, False)
+]
+SHIFTS = range(BITS + 3)
+QUANTIZATION = {
+    Rounding.FLOOR: QuantizationMode.TRN,
+    Rounding.ZERO: QuantizationMode.TRN_ZERO,
+    Rounding.NEAREST: QuantizationMode.RND,
+}
+
+
+def integer(fixed, width):
+    """Two's complement bits as a number."""
+    bits = fixed.to_bits()
+    return bits - (bits >> (width - 1) << width)
+
+
+class Plain:
+    """The table of docs/datapath.md, word for word."""
+
+    @staticmethod
+    def saturate(x, fmt):
+        return fmt.max if x > fmt.max else fmt.min if x < fmt.min else x
+
+    @staticmethod
+    def wrap(x, fmt):
+        congruent = [x + n * 2**fmt.width for n in range(-300, 300)]
+        (inside,) = [y for y in congruent if fmt.min <= y <= fmt.max]
+        return inside
+
+    @staticmethod
+    def shift_round(x, k, rounding):
+        if rounding is Rounding.ZERO:
+            return (1 if x > 0 else -1) * (abs(x) >> k)
+        return (x + ((1 << k >> 1) if rounding is Rounding.NEAREST else 0)) >> k
+
+
+class Apy:
+    """The fixed-point library; it knows no unsigned numbers, which are half of a wider one."""
+
+    @staticmethod
+    def saturate(x, fmt):
+        width = fmt.width + (not fmt.signed)
+        near = APyFixed(x, int_bits=BITS, frac_bits=0).cast(width, 0, overflow=OverflowMode.SAT)
+        return max(integer(near, width), fmt.min)
+
+    @staticmethod
+    def wrap(x, fmt):
+        low = APyFixed(x, int_bits=BITS, frac_bits=0).cast(fmt.width, 0, overflow=OverflowMode.WRAP)
+        return integer(low, fmt.width) if fmt.signed else low.to_bits()
+
+    @staticmethod
+    def shift_round(x, k, rounding):
+        exact = APyFixed(x, int_bits=BITS - k, frac_bits=k)
+        whole = exact.cast(BITS + 1, 0, quantization=QUANTIZATION[rounding])
+        return integer(whole, BITS + 1)
+
+
+def in_gates(build, inputs, *driven):
+    """Simulate `build(x, *signals)` for every x and every value of the other signals."""
+    x = Signal(signed(BITS))
+    signals = [Signal(unsigned(max(values).bit_length() or 1)) for values in driven]
+    value = build(x, *signals)
+    y = Signal.like(value)
+    m = Module()
+    m.d.comb += y.eq(value)
+    seen = []
+
+    async def bench(ctx):
+        for values in zip(*driven, strict=True) if driven else [()]:
+            for signal, number in zip(signals, values, strict=True):
+                ctx.set(signal, number)
+            for number in inputs:
+                ctx.set(x, number)
+                await ctx.delay(1e-9)
+                seen.append(ctx.get(y))
+
+    sim = Simulator(m)
+    sim.add_testbench(bench)
+    sim.run()
+    return seen
+
+
+@njit
+def saturated(x, fmt):
+    return saturate(x, fmt)
+
+
+@njit
+def wrapped(x, fmt):
+    return wrap(x, fmt)
+
+
+@njit
+def shifted(x, k, rounding):
+    return shift_round(x, k, rounding)
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=str)
+@pytest.mark.parametrize(("word", "kernel"), [("saturate", saturated), ("wrap", wrapped)])
+def test_words_of_a_format(word, kernel, fmt):
+    want = [getattr(Plain, word)(x, fmt) for x in INPUTS]
+    assert [kernel(x, fmt) for x in INPUTS] == want
+    assert [getattr(Apy, word)(x, fmt) for x in INPUTS] == want
+    assert in_gates(lambda x: getattr(rtl.fixed, word)(x, fmt), INPUTS) == want
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_shift_by_a_constant(rounding):
+    for k in SHIFTS:
+        want = [Plain.shift_round(x, k, rounding) for x in INPUTS]
+        assert [shifted(x, k, ROUNDING[rounding]) for x in INPUTS] == want
+        assert [Apy.shift_round(x, k, rounding) for x in INPUTS] == want
+        assert in_gates(lambda x, k=k: rtl.fixed.shift_round(x, k, rounding), INPUTS) == want
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_shift_by_a_signal(rounding):
+    want = [Plain.shift_round(x, k, rounding) for k in SHIFTS for x in INPUTS]
+    gates = in_gates(lambda x, k: rtl.fixed.shift_round(x, k, rounding), INPUTS, SHIFTS)
+    assert gates == want
+
+
+def test_ties_of_a_shift():
+    # -2.5, -1.5, -0.5, 0.5, 1.5 and 2.5.
+    ties = [-5, -3, -1, 1, 3, 5]
+    assert [shifted(x, 1, ROUNDING[Rounding.FLOOR]) for x in ties] == [-3, -2, -1, 0, 1, 2]
+    assert [shifted(x, 1, ROUNDING[Rounding.ZERO]) for x in ties] == [-2, -1, 0, 0, 1, 2]
+    assert [shifted(x, 1, ROUNDING[Rounding.NEAREST]) for x in ties] == [-2, -1, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_deepest_shift_is_as_good_as_any_deeper(rounding):
+    widest = Format(48)
+    for x in widest.corners:
+        for k in (DEEPEST, DEEPEST + 1, 2 * widest.width - 1):
+            want = Plain.shift_round(x, k, rounding)
+            assert shifted(x, DEEPEST, ROUNDING[rounding]) == want
+
+
+def test_saturate_in_the_widest_formats():
+    for fmt in (Format(48), Format(48, signed=False)):
+        for x in (fmt.min - 1, *fmt.corners, fmt.max + 1):
+            assert saturated(x, fmt) == Plain.saturate(x, fmt)
+
+
+def test_gates_take_constants():
+    assert in_gates(lambda _: rtl.fixed.saturate(Const(100, 8), Format(4)), [0]) == [7]
