@@ -16,6 +16,9 @@ LARGEST = 1 << 24
 WIDEST = 1 << 10
 """No chip has more lanes than this."""
 
+PRODUCT = 62
+"""No membrane times a coefficient is wider than this, so that 64 bits hold it rounded."""
+
 
 class Leak(StrEnum):
     """How a membrane decays."""
@@ -162,6 +165,11 @@ class Lif:
             raise ValueError(
                 "lif.coefficient must hold the number 1: frac must be between 1 and "
                 f"{self.coefficient.width - 1}, not {self.coefficient.frac}"
+            )
+        bits = self.v.width + self.coefficient.width
+        if self.leak is Leak.MULTIPLY and bits > PRODUCT:
+            raise ValueError(
+                f"lif.v and lif.coefficient must have at most {PRODUCT} bits together, not {bits}"
             )
 
     @property

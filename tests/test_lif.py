@@ -115,3 +115,13 @@ def test_neurons_do_not_mix():
     assert v.tolist() == [11, 10, -13]
     assert fired.tolist() == [False, True, False]
     assert not saturated.any()
+
+
+def test_product_must_fit_64_bits():
+    wide = replace(MULTIPLY, v=Format(48), coefficient=Format(14, 13, signed=False))
+    # -2**47 * (2**14 - 1) >> 13, and the same with the smallest step of the coefficient.
+    assert step(wide, -(2**47), coefficient=2**13)[0] == -(2**47)
+    assert step(wide, 2**47 - 1, coefficient=2**14 - 1)[1:] == (2**47 - 1, True, True)
+    assert step(wide, -(2**47), coefficient=1)[0] == -(2**34)
+    with pytest.raises(ValueError, match="must have at most 62 bits together, not 63"):
+        replace(wide, coefficient=Format(15, 13, signed=False))
