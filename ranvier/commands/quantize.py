@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--granularity",
     type=click.Choice(["projection", "neuron"]),
-    default="projection",
+    default="neuron",
     show_default=True,
     help="Which synapses share a scale.",
 )
