@@ -91,7 +91,7 @@ def observed(network: Network, counts: Counts, saturation: float) -> Ranges:
     if len(counts) == 0:
         raise ValueError("calibration must hold at least one recording")
     seen = _Seen(network, saturation, counts.shape[0] * counts.shape[1])
-    mirrored = _with_mirrors(network)
+    mirrored = with_mirrors(network)
     for first in range(0, len(counts), BATCH):
         part = counts[first : first + BATCH]
         seen.add(simulate(mirrored, part, record=("spikes", "membranes", "readout")))
@@ -152,7 +152,7 @@ class _Seen:
 def before_reset(population: Lif, activity: Activity) -> Floats:
     """Return u before the reset, float64[recordings, steps, size].
 
-    activity : of a network with mirrors where the reset is to zero (see `_mirror`).
+    activity : of the network `with_mirrors`, spikes and membranes recorded.
     """
     v = activity.membranes[population.name]
     if population.reset is Reset.SUBTRACT:
@@ -166,7 +166,7 @@ def _mirror(name: str) -> str:
     return f"{name} (drive)"
 
 
-def _with_mirrors(network: Network) -> Network:
+def with_mirrors(network: Network) -> Network:
     """Add a memoryless, silent twin to every population whose reset hides u: it holds the drive."""
     populations: list[Population] = []
     projections: list[Projection] = list(network.projections)

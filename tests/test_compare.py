@@ -83,6 +83,22 @@ def test_a_network_of_integers_is_not_changed():
     assert found.cycles.ticks == 4
 
 
+def test_membranes_are_compared_in_the_unit_of_the_network():
+    # A quarter of everything: 4 LSBs per unit, and no difference.
+    whole = network(2.0)
+    quarter = replace(
+        whole,
+        populations=(whole.input, Lif("h", 1, 1.0, 0.75, 0.0), whole.readout),
+        projections=(replace(whole.projections[0], weights=[[0.25]]), whole.projections[1]),
+    )
+    free = replace(OPTIONS, scale=Scale.FREE)
+    image, loss = quantize(quarter, chip=None, options=free, calibration=None)
+    assert loss.population("h").scale == (4.0,)
+    found = compare(quarter, image, loss, COUNTS)
+    assert found.populations[0].spikes.float_rate_hz == 250
+    assert found.populations[0].membrane.rms == 0
+
+
 def test_another_threshold_makes_the_differences_it_must():
     # Float fires in every step, the chip in every other one and keeps 1 of 2 LSBs in between.
     image, loss = quantize(network(2.0), chip=None, options=OPTIONS, calibration=None)

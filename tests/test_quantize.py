@@ -11,7 +11,7 @@ from datapath.catalog import DIGITS_AXONAL, DIGITS_SYNAPTIC
 from emulator.chip import run
 from model import Delay, Input, Lif, Network, Projection, Readout, Reset, simulate
 from quant import Granularity, Options, Scale, chip_for, dequantize, options_for, quantize
-from quant.calibrate import observed
+from quant.calibrate import before_reset, observed, with_mirrors
 from quant.problem import integers
 
 OPTIONS = Options(
@@ -256,7 +256,7 @@ def test_time_constants_are_reported():
 
 
 def test_a_leak_that_vanishes_is_listed():
-    _, loss = to_float(coefficient_bits=4)(small(((1.0,), (1.0,)), alpha=[0.99, 0.5]))
+    _, loss = to_float(coefficient_bits=4)(small(np.ones((3, 1)), alpha=[0.99, 0.5, 1.0]))
     assert loss.population("hidden").unleaking == (0,)
 
 
@@ -295,6 +295,25 @@ def test_long_delays_take_the_finest_resolution_that_reaches_them():
     assert (words.resolution, words.delays.tolist()) == (1, [2, 4, 15])
     assert lost.moved == ((-1, 1), (0, 1), (1, 1))
     assert chip.axon.channel_steps == 32
+
+
+@pytest.mark.parametrize(("longest", "resolution"), [(15, 0), (16, 1), (31, 1), (32, 2)])
+def test_the_resolution_changes_where_words_end(longest, resolution):
+    assert delayed([0, longest])[0].resolution == resolution
+
+
+def test_a_shallow_history_ends_the_reach_of_a_given_chip():
+    # A history of 8 ticks holds ages 0 to 7; a recurrent word counts from age 1.
+    network = small(((1.0, 0.317),), delay=Delay.AXONAL, delays=[7.0, 8.0], max_delay=9)
+    own = Projection("own", "hidden", "hidden", np.ones((1, 1)), Delay.AXONAL, [8.0], 9)
+    network = replace(network, projections=(*network.projections, own))
+    chip = chip_for(network, OPTIONS)
+    shallow = replace(chip, axon=replace(chip.axon, channel_steps=8, neuron_steps=8))
+    image, loss = to_float(chip=shallow)(network)
+    assert of(image, "first").delays.tolist() == [7, 7]
+    assert of(image, "own").delays.tolist() == [6]
+    assert loss.projection("first").clamped == ((1, 8, 7),)
+    assert loss.projection("own").clamped == ((0, 8, 7),)
 
 
 def test_delays_beyond_the_reach_are_clamped_and_listed():
@@ -591,9 +610,19 @@ def test_the_chip_does_what_the_float_twin_of_its_image_does(seed, changed):
 @pytest.mark.parametrize("seed", range(4))
 def test_calibration_sees_the_membranes_before_the_reset(seed):
     network, counts = random(seed)
-    image, _ = to_float(calibration=counts)(network)
+    # Recurrent delays below the one step they cannot do without.
+    short = tuple(replace(p, delays=0.1 * p.delays) for p in network.projections)
+    image, _ = to_float(calibration=counts)(replace(network, projections=short))
     twin = dequantize(image)
     sums = run(image, counts, record=("sums",)).sums
+    early = tuple(
+        replace(p, delays=0 * p.delays) if (twin.steps_of(p) == twin.min_delay(p)).all() else p
+        for p in twin.projections
+    )
+    twin = replace(twin, projections=early)
+    activity = simulate(with_mirrors(twin), counts, record=("spikes", "membranes"))
+    for population in twin.populations[1:3]:
+        assert np.array_equal(before_reset(population, activity), sums[population.name])
     ranges = observed(twin, counts, 0.0)
     for population in twin.populations[1:3]:
         largest = (np.abs(sums[population.name]) / population.threshold).max()
