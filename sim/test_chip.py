@@ -39,16 +39,16 @@ through_cxxrtl = pytest.mark.skipif(
 def test_chip(name, tmp_path):
     chip, rng = CHIPS[name], np.random.default_rng(0)
     simulator = Simulation(chip, chosen(), tmp_path)
-    images = [random_image(rng, chip, STEPS) for _ in range(4)]
+    images = [random_image(rng, chip, STEPS) for _ in range(3)]
     # Sums beyond what a channel counts come in several events, and saturate.
-    counts = [random_counts(rng, image, 3) for image in images]
+    counts = [random_counts(rng, image, 2) for image in images]
     heard = [np.minimum(c, chip.axon.count.max) for c in counts]
     expected = [run(i, h, record=RECORDED) for i, h in zip(images, heard, strict=True)]
-    for stalls in (0, 1):
-        # With pauses of driver and sink, and in any order of events, only the clocks change.
-        programs = [program(i, c, stalls) for i, c in zip(images, counts, strict=True)]
+    # With pauses of driver and sink, and in any order of events, only the clocks change.
+    for stalls, some in ((0, images), (1, images[:1])):
+        programs = [program(i, c, stalls) for i, c in zip(some, counts, strict=False)]
         seen = simulator.play(programs, stalls)
-        for n, image in enumerate(images):
+        for n, image in enumerate(some):
             verdict = compare(image, programs[n], seen[n], expected[n], stalled=bool(stalls))
             assert verdict.equal, f"image {n}, stalls {stalls}: {verdict.difference}"
 
@@ -75,18 +75,18 @@ def through():
 
 @through_cxxrtl
 @pytest.mark.parametrize(
-    ("name", "images", "recordings"),
+    ("name", "images", "recordings", "steps"),
     [
-        ("tiny", 60, 4),
-        ("tiny-shift", 60, 4),
-        ("digits-axonal", 2, 100),
-        ("digits-synaptic", 2, 100),
+        pytest.param("tiny", 60, 4, 20, id="tiny"),
+        pytest.param("tiny-shift", 60, 4, 20, id="tiny-shift"),
+        pytest.param("digits-axonal", 1, 100, 80, id="digits-axonal"),
+        pytest.param("digits-synaptic", 1, 100, 80, id="digits-synaptic"),
     ],
 )
-def test_hundreds_of_recordings(name, images, recordings, through):
+def test_hundreds_of_recordings(name, images, recordings, steps, through):
     simulator, rng = through(CATALOGUE[name]), np.random.default_rng(1)
     for n in range(images):
-        image = random_image(rng, CATALOGUE[name], STEPS)
+        image = random_image(rng, CATALOGUE[name], steps)
         counts = random_counts(rng, image, recordings)
         _agrees(image, counts, simulator, stalls=0)
         _agrees(image, counts[:10], simulator, stalls=n + 1)
