@@ -99,7 +99,8 @@ def raster(found: dict[str, Any], index: int | None) -> str:
         name, size = population["name"], population["size"]
         wanted, got = population["float"], population["chip"]
     shape = (found["steps"], size)
-    seen = _dots(wanted, shape) + 2 * _dots(got, shape)
+    of_float, of_chip = _dots(wanted, shape), _dots(got, shape)
+    seen = of_float + 2 * of_chip
     colours = np.array([_rgb(c) for c in ("#ffffff", FLOAT, CHIP, BOTH)], np.uint8)
     with mpl.rc_context(STYLE):
         figure, axes = _axes(2.8)
@@ -110,6 +111,12 @@ def raster(found: dict[str, Any], index: int | None) -> str:
             origin="lower",
             extent=(0, found["steps"] * found["dt_ms"], -0.5, size - 0.5),
         )
+        if index is not None:
+            # A few differing spikes among thousands are lost at the size of a step.
+            for alone, colour in ((of_float > of_chip, FLOAT), (of_chip > of_float, CHIP)):
+                step, neuron = np.nonzero(alone)
+                time = (step + 0.5) * found["dt_ms"]
+                axes.plot(time, neuron, "s", color=colour, markersize=2.5, linestyle="none")
         axes.set(xlabel="time in ms", ylabel="channel" if index is None else "neuron", title=name)
         return _svg(figure)
 

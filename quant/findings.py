@@ -22,6 +22,9 @@ from quant.loss import Loss
 
 Figures = dict[str, Any]
 
+LISTED = 12
+"""Clipped weights and clamped delays of a projection that are listed; the loss has them all."""
+
 BINS = 48
 """Bins of a histogram of weights; delays have one per step up to as many."""
 
@@ -146,6 +149,7 @@ def _projection(name: str, network: Network, image: Image, loss: Loss) -> Figure
         "rms_weight": lost.rms_weight,
         "zeroed": lost.zeroed,
         "clipped": len(lost.clipped),
+        "first_clipped": [list(row) for row in lost.clipped[:LISTED]],
         "mode_wanted": lost.mode_wanted,
         "mode": lost.mode,
         "resolution": lost.resolution,
@@ -153,6 +157,7 @@ def _projection(name: str, network: Network, image: Image, loss: Loss) -> Figure
         "moved": sum(number for steps, number in lost.moved if steps),
         "largest_move": max((abs(steps) for steps, _ in lost.moved), default=0),
         "clamped": len(lost.clamped),
+        "first_clamped": [list(row) for row in lost.clamped[:LISTED]],
         "weight_histogram": _histograms(wanted.weights, applied, BINS),
         "delay_histogram": _histograms(
             applied_steps(network, wanted, on_chip.delay),

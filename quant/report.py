@@ -212,8 +212,25 @@ def _mapping(figures: Figures) -> str:
             ],
         ),
         paragraph("A readout has no threshold: its figures are in float units."),
+        *(
+            _listed(p["name"], what, p[f"first_{what}"], p[what])
+            for p in projections
+            for what in ("clipped", "clamped")
+            if p[what]
+        ),
         *(paragraph(note) for note in figures["notes"]),
     )
+
+
+def _listed(name: str, what: str, rows: list[list[int]], number: int) -> str:
+    """List clipped weights (post, pre, integers) or clamped delays (index, steps)."""
+    what = {"clipped": "weights clipped, integers", "clamped": "delays clamped, steps"}[what]
+    more = f", the first {len(rows)} of {number:,}" if number > len(rows) else ""
+    lines = [
+        [", ".join(map(str, where)) or "all", str(wanted), str(applied)]
+        for *where, wanted, applied in rows
+    ]
+    return table(f"{name}: {what}{more}", ("index", "wanted", "applied"), lines)
 
 
 def _relative(projection: Figures) -> str:

@@ -19,7 +19,7 @@ from quant.report import page, write_report
 
 OPTIONS = Options(
     weight_bits=5,
-    delay_bits=3,
+    delay_bits=2,
     coefficient_bits=5,
     membrane_bits=14,
     bias_bits=8,
@@ -29,6 +29,7 @@ OPTIONS = Options(
     leak=Leak.MULTIPLY,
     rounding=Rounding.NEAREST,
     compare=Compare.GE,
+    resolution=0,
 )
 HOSTILE = "<script>alert('h')</script>".replace("/", "|")
 
@@ -108,6 +109,12 @@ def test_the_page_says_what_the_figures_say(found, text):
         "none, held as axonal",
     ):
         assert said in text
+
+
+def test_what_was_clamped_is_listed(text):
+    # Delays 0 to 5, in two bits of one step each.
+    assert "first: delays clamped, steps" in text
+    assert "<tr><td>5</td><td>5</td><td>3</td></tr>" in text
 
 
 def test_the_page_needs_nothing_from_outside_and_runs_nothing(text):
