@@ -113,13 +113,13 @@ def _native(part: Counts) -> Counts:
     return part.view(np.int64) if part.dtype == np.uint64 else part
 
 
-def _refuse(image: Image, counts: Counts, recording: int) -> NoReturn:
-    """Name the first count of `recording` that the chip does not take."""
+def _refuse(image: Image, counts: Counts, first: int, part: Counts) -> NoReturn:
+    """Name the first count that the chip does not take, `part` being recordings from `first` on."""
     most = image.chip.axon.count.max
-    step, channel = np.argwhere((counts[recording] < 0) | (counts[recording] > most))[0]
+    recording, step, channel = np.argwhere((part < 0) | (part > most))[0]
     raise ValueError(
-        f"counts: recording {recording}, step {step}, channel {channel} has "
-        f"{counts[recording, step, channel]} events, and axon.count takes 0 to {most}: "
+        f"counts: recording {first + recording}, step {step}, channel {channel} has "
+        f"{counts[first + recording, step, channel]} events, and axon.count takes 0 to {most}: "
         "make the steps shorter, or clip the counts"
     )
 
@@ -175,13 +175,13 @@ class _Runner:
         part = _native(self.counts[first : first + self.chunk])
         own = self.spare.get()
         most = self.image.chip.axon.count.max
-        largest, refused = list_events(part, most, *own.events)
-        if refused >= 0:
-            _refuse(self.image, self.counts, first + refused)
+        united = list_events(part, *own.events)
+        if united & ~most:
+            _refuse(self.image, self.counts, first, part)
         starts, channel, count = own.events.starts[: len(part)], *own.events[3:]
         recordings(
-            *self.tables, *own.scratch, *self.results, first, starts, channel, count, largest,
-            own.trace, own.scores,
+            *self.tables, *own.scratch, *self.results, first, starts, channel, count,
+            max(1, united), own.trace, own.scores,
         )  # fmt: skip
         if self.records:
             self.records.keep(first, self.spans, own.trace, own.scores)

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import numpy as np
 from numba import njit
 
 from datapath import Readout
@@ -10,17 +11,24 @@ from emulator.kernels import inner
 
 
 @inner
-def judge(scores, v, fmt):
-    """Add the readout membranes `v` to `scores`: (winner, number of sums out of range)."""
-    winner = 0
-    beyond = 0
-    for k in range(scores.shape[0]):
-        total = scores[k] + v[k]
+def add_scores(scores, v, first, fmt):
+    """Add the membranes from `first` on; return how many sums were out of range."""
+    beyond, begin = 0, np.uint64(first)
+    for k in range(np.uint64(scores.shape[0])):
+        total = scores[k] + v[begin + k]
         scores[k] = saturate(total, fmt)
         beyond += scores[k] != total
+    return beyond
+
+
+@inner
+def winner_of(scores):
+    """Find the smallest class with the largest score."""
+    winner = 0
+    for k in range(scores.shape[0]):
         if scores[k] > scores[winner]:
             winner = k
-    return winner, beyond
+    return winner
 
 
 @cache
@@ -42,7 +50,7 @@ def readout(p: Readout):
 
     @njit
     def step(scores, v):
-        winner, beyond = judge(scores, v, fmt)
-        return winner, beyond > 0
+        beyond = add_scores(scores, v, 0, fmt)
+        return winner_of(scores), beyond > 0
 
     return step

@@ -11,10 +11,9 @@ from emulator.kernels.tables import BLOCK
 
 
 @inner
-def add_rows(part, weights, rows, stride, sources, begin, end):
+def add_rows(weights, rows, stride, sources, begin, end, part):
     """part[j] += sum of weights[source, j] over sources[begin:end]."""
-    width = np.uint64(stride)
-    e = begin
+    width, e = np.uint64(stride), begin
     while e + 4 <= end:
         # Four rows per pass: the sum is loaded and stored once for all of them.
         a = np.uint64(rows + sources[e] * stride)
@@ -32,54 +31,46 @@ def add_rows(part, weights, rows, stride, sources, begin, end):
 
 
 @inner
-def add_counted_rows(part, weights, rows, stride, sources, counts, begin, end):
-    """part[j] += sum of counts[e] * weights[sources[e], j] over begin <= e < end."""
-    width = np.uint64(stride)
-    e = begin
-    while e + 4 <= end:
+def add_counted_rows(weights, rows, stride, factor, sources, counts, begin, end, out, first):
+    """out[first + j] += factor * sum of counts[e] * weights[sources[e], j], begin <= e < end."""
+    width, base, e = np.uint64(stride), np.uint64(first), begin
+    while e + 2 <= end:
         a = np.uint64(rows + sources[e] * stride)
         b = np.uint64(rows + sources[e + 1] * stride)
-        c = np.uint64(rows + sources[e + 2] * stride)
-        d = np.uint64(rows + sources[e + 3] * stride)
-        k, m, n, o = counts[e], counts[e + 1], counts[e + 2], counts[e + 3]
+        k, m = factor * counts[e], factor * counts[e + 1]
         for j in range(width):
-            part[j] += (
-                k * weights[a + j] + m * weights[b + j] + n * weights[c + j] + o * weights[d + j]
-            )
-        e += 4
-    while e < end:
-        a = np.uint64(rows + sources[e] * stride)
-        k = counts[e]
+            out[base + j] += k * weights[a + j] + m * weights[b + j]
+        e += 2
+    if e < end:
+        a, k = np.uint64(rows + sources[e] * stride), factor * counts[e]
         for j in range(width):
-            part[j] += k * weights[a + j]
-        e += 1
+            out[base + j] += k * weights[a + j]
 
 
 @inner
 def sum_rows(
     weights, rows, stride, factor, limit, sources, counts, begin, end, largest, part, out, first
-):
-    """out[first + j] += factor * counts[e] * weights[sources[e], j], over begin <= e < end.
+):  # fmt: skip
+    """out[first + j] += factor * sum of counts[e] * weights[sources[e], j], begin <= e < end.
 
-    limit : rows whose sum the type of a weight holds.  largest : of the counts; where it is 1 they
-    are not read.  part : zeros of the type of a weight, scratch.
+    limit : rows whose sum the type of a weight holds.  largest : no count is larger; where it is 1
+    they are not read.  part : zeros of the type of a weight, scratch.
     """
     width, base = np.uint64(stride), np.uint64(first)
     most = limit // largest
+    if end - begin < 4 or most < 4:
+        add_counted_rows(weights, rows, stride, factor, sources, counts, begin, end, out, first)
+        return
     while begin < end:
-        stop = min(end, begin + max(1, most))
-        if most == 0:
-            a, times = np.uint64(rows + sources[begin] * stride), factor * counts[begin]
-            for j in range(width):
-                out[base + j] += times * weights[a + j]
+        # Many rows are first summed in their own narrow type, as long as it holds them.
+        stop = min(end, begin + most)
+        if largest == 1:
+            add_rows(weights, rows, stride, sources, begin, stop, part)
         else:
-            if largest == 1:
-                add_rows(part, weights, rows, stride, sources, begin, stop)
-            else:
-                add_counted_rows(part, weights, rows, stride, sources, counts, begin, stop)
-            for j in range(width):
-                out[base + j] += factor * part[j]
-                part[j] = 0
+            add_counted_rows(weights, rows, stride, 1, sources, counts, begin, stop, part, 0)
+        for j in range(width):
+            out[base + j] += factor * part[j]
+            part[j] = 0
         begin = stop
 
 
@@ -97,18 +88,18 @@ def spread(late, size, offsets, first, ahead, here):
 
 @inner
 def scatter(
-    weights, offsets, first, pre, size, sources, begin, end, ahead, here, span
-):  # fmt: skip
+    weights, offsets, first, next_source, next_block, size, sources, begin, end, ahead, here, span
+):
     """Add the synapses of sources[begin:end] to the delayed sums of `size` neurons.
 
     ahead, here : as above.  span : from one block of neurons to the next.
     """
     for e in range(begin, end):
-        k, base = np.uint64(first + sources[e] * BLOCK), np.uint64(here)
+        k, base = np.uint64(first + sources[e] * next_source), np.uint64(here)
         for _ in range(0, size, BLOCK):
             for j in range(np.uint64(BLOCK)):
                 ahead[base + offsets[k + j]] += weights[k + j]
-            k += np.uint64(pre * BLOCK)
+            k += np.uint64(next_block)
             base += np.uint64(span)
 
 
@@ -156,7 +147,7 @@ def carry_over(ahead, span, kept):
 
 @inner
 def collect(ahead, here, span, now, first, size):
-    """Add the delayed sums of `size` neurons that are due in this tick to `now`."""
+    """Add the delayed sums of `size` neurons that are due in this tick to `now` from `first` on."""
     base, n = np.uint64(here), np.uint64(first)
     for _ in range(0, size, BLOCK):
         for j in range(np.uint64(BLOCK)):

@@ -10,18 +10,58 @@ GATHER = np.uint64(0x0102040810204080)
 """Multiplying a word of eight bytes 0 or 1 by this brings them together in its top byte."""
 
 
+AT_ONCE = 4
+"""Positions that `list_set` writes in any case, before it looks whether there are so many."""
+
+
 @intrinsic
 def trailing_zeros(typingctx, word):
-    """Position of the lowest set bit of `word`, uint64, not 0."""
+    """Position of the lowest set bit of `word`, uint64; 64 if there is none."""
 
     def code(context, builder, signature, args):
-        return builder.cttz(args[0], context.get_constant(types.boolean, 1))
+        return builder.cttz(args[0], context.get_constant(types.boolean, 0))
 
     return types.uint64(types.uint64), code
 
 
+@intrinsic
+def set_bits(typingctx, word):
+    """Count the set bits of `word`, uint64."""
+
+    def code(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), code
+
+
+@inner
+def list_set(words, positions, n):
+    """Append to the first `n` positions those of the bytes of `words` that are 1; return how many.
+
+    words : uint64, in whole groups of eight; their bytes are 0 or 1.  positions : with room for
+    AT_ONCE more.
+    """
+    at = np.uint64(n)
+    for first in range(np.uint64(0), np.uint64(words.shape[0]), np.uint64(8)):
+        # Sixty-four bytes become one word, whose few set bits are listed without a branch each.
+        bits = np.uint64(0)
+        for k in range(np.uint64(8)):
+            byte = (words[first + k] * GATHER) >> np.uint64(56)
+            bits |= byte << (np.uint64(8) * k)
+        last = at + set_bits(bits)
+        while True:
+            for k in range(np.uint64(AT_ONCE)):
+                positions[at + k] = np.uint64(8) * first + trailing_zeros(bits)
+                bits &= bits - np.uint64(1)
+            if bits == 0:
+                break
+            at += np.uint64(AT_ONCE)
+        at = last
+    return np.int64(at)
+
+
 @kernel
-def list_events(counts, most, active, words, starts, channel, count):
+def list_events(counts, active, words, starts, channel, count):
     """List what is not zero, recording by recording, tick by tick, in the order of the channels.
 
     counts : integers[recordings, steps, channels].  active : uint8, scratch for the channels of a
@@ -30,32 +70,21 @@ def list_events(counts, most, active, words, starts, channel, count):
 
     Returns
     -------
-    The largest count, at least 1, and the first recording with one that is not in 0 to `most`, or
-    -1.
+    All counts, or-ed: no less than the largest, and negative if one is negative.
     """
-    n, largest = 0, 1
+    n, united = 0, 0
     for r in range(counts.shape[0]):
         for t in range(counts.shape[1]):
             starts[r, t] = n
             for c in range(counts.shape[2]):
                 active[c] = counts[r, t, c] != 0
-            # Sixty-four channels become one word, whose set bits are few: no branch per channel.
-            for first in range(0, words.shape[0], 8):
-                bits = np.uint64(0)
-                for k in range(8):
-                    byte = (words[first + k] * GATHER) >> np.uint64(56)
-                    bits |= byte << np.uint64(8 * k)
-                while bits:
-                    c = 8 * first + np.int64(trailing_zeros(bits))
-                    bits &= bits - np.uint64(1)
-                    value = np.int64(counts[r, t, c])
-                    if value < 0 or value > most:
-                        return largest, r
-                    largest = max(largest, value)
-                    channel[n], count[n] = c, value
-                    n += 1
+            last = list_set(words, channel, n)
+            for e in range(np.uint64(n), np.uint64(last)):
+                count[e] = counts[r, t, np.uint64(channel[e])]
+                united |= count[e]
+            n = last
         starts[r, counts.shape[1]] = n
-    return largest, -1
+    return united
 
 
 @inner

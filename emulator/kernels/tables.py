@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from datapath import Delay, Format, Image, Kind, Projection, Reset
 from datapath.timing import EMIT, POPULATION, PROJECTION, ROW, TICK
+from emulator.kernels.events import AT_ONCE
 from emulator.lif import Words, words
 
 Integers = NDArray[np.int64]
@@ -15,7 +16,7 @@ BLOCK = 8
 """Neurons side by side in the delayed sums: few, so that a block of all ticks stays in a cache."""
 
 SEGMENT = 256
-"""Ticks whose input is added to the delayed sums at one go, a power of two."""
+"""Ticks whose input is added to the delayed sums at one go; a power of two."""
 
 LINE = 64
 """Bytes of a cache line; a row of weights takes whole ones."""
@@ -31,7 +32,7 @@ LATE = (Delay.DENDRITIC, Delay.SYNAPTIC)
 
 FIRST, SIZE, IS_READOUT, IS_ZERO, INCOMING, AHEAD = range(6)
 """Columns of `Tables.populations`: the start of its neurons, how many there are, what it is, the
-start of its projections, and the start of its delayed sums [block][tick][neuron in block]."""
+start of its projections, and of its delayed sums [block][tick][neuron in block]."""
 
 (
     PLACE,
@@ -43,14 +44,17 @@ start of its projections, and the start of its delayed sums [block][tick][neuron
     ROWS,
     STRIDE,
     SYNAPSES,
+    NEXT_SOURCE,
+    NEXT_BLOCK,
     DENDRITES,
     AXONS,
     QUEUE,
-) = range(12)
+) = range(14)
 """Columns of `Tables.projections`: its number in the image, the population it comes from and the
 size of that, clocks of a delivery, 1 << scale, and rows whose sum the type of `row_weights` holds;
-the start and stride of its rows [pre][post], of its synapses [block][pre][neuron in block], of its
-dendrites [post], of its axons [pre], and of its queue [tick][pre]."""
+the start and stride of its rows [pre][post]; the start of its synapses and the distances of sources
+and of blocks of neurons; the start of its dendrites [post], of its axons [pre], and of its queue
+[tick][pre]."""
 
 
 class Tables(NamedTuple):
@@ -74,7 +78,7 @@ class Tables(NamedTuple):
     synapse_weights: NDArray[np.int32] | Integers  # already scaled
     synapse_offsets: NDArray[np.uint32]  # in the delayed sums of the block
     dendrite_offsets: NDArray[np.uint32]  # in the delayed sums of the population
-    axon_ticks: Integers  # from emission to arrival
+    axon_ticks: Integers  # beside the age
 
 
 class Scratch(NamedTuple):
@@ -89,6 +93,8 @@ class Scratch(NamedTuple):
     ones: Integers  # how often each of them fired
     # Of a population.
     fired: Integers  # number of `spikes`
+    active: NDArray[np.uint8]  # who fired, and words of the same memory
+    words: NDArray[np.uint64]
     part: NDArray[np.int16] | Integers  # sum of rows, before the scale
     late: NDArray[np.int32] | Integers  # sum of rows, before the dendrites
     ahead: NDArray[np.int32] | Integers  # delayed sums
@@ -200,7 +206,7 @@ class _Layout:
         self.number[image.input_name] = INPUT
         self.order = sorted(image.projections, key=lambda p: self.number[p.post])
         self.span = SEGMENT + 1 + max((_reach(p) for p in self.order if p.delay in LATE), default=0)
-        axonal = [image.age(p) + _reach(p) for p in self.order if p.delay is Delay.AXONAL]
+        axonal = [_reach(p) for p in self.order if p.delay is Delay.AXONAL]
         self.turn = 1 << max(axonal, default=0).bit_length()
         self.queued = 0
 
@@ -209,11 +215,13 @@ class _Layout:
         populations = self.image.populations
         posts = [p.post for p in self.order]
         late = {p.post for p in self.order if p.delay in LATE}
-        sums = [_groups(p.size, BLOCK) * BLOCK * self.span * (p.name in late) for p in populations]
+        ahead = [_groups(p.size, BLOCK) * BLOCK * self.span * (p.name in late) for p in populations]
         table = np.zeros((len(populations) + 1, 6), np.int64)
-        table[:, FIRST] = _starts([_whole_lines(p.size, self.rows.dtype) for p in populations])
+        table[:, FIRST] = _starts(
+            [_whole_lines(p.size + AT_ONCE, self.rows.dtype) for p in populations]
+        )
         table[:, INCOMING] = _starts([posts.count(p.name) for p in populations])
-        table[:, AHEAD] = _starts(sums)
+        table[:, AHEAD] = _starts(ahead)
         for n, p in enumerate(populations):
             table[n, SIZE] = p.size
             table[n, IS_READOUT] = p.kind is Kind.READOUT
@@ -232,7 +240,7 @@ class _Layout:
         """Row of the projection table; weights and delays join the pools."""
         post, pre = p.weights.shape
         stride = _whole_lines(post, self.rows.dtype)
-        row = [NOWHERE] * 12
+        row = [NOWHERE] * 14
         row[PLACE] = [q.name for q in self.image.projections].index(p.name)
         row[PRE], row[SOURCES] = self.number[p.pre], pre
         row[COST] = max(_groups(post, self.image.chip.lanes), ROW)
@@ -241,8 +249,15 @@ class _Layout:
         row[STRIDE] = stride
         late = p.delays << p.resolution
         if p.delay is Delay.SYNAPTIC:
-            row[SYNAPSES] = self.weights.add(_in_blocks(p.weights << p.scale))
-            self.offsets.add(_in_blocks(late) * BLOCK + np.arange(BLOCK))
+            weights = _in_blocks(p.weights << p.scale)
+            offsets = _in_blocks(late) * BLOCK + np.arange(BLOCK)
+            row[NEXT_SOURCE], row[NEXT_BLOCK] = BLOCK, pre * BLOCK
+            if row[PRE] != INPUT:
+                # Spikes come one by one: their synapses lie side by side.
+                weights, offsets = weights.swapaxes(0, 1), offsets.swapaxes(0, 1)
+                row[NEXT_SOURCE], row[NEXT_BLOCK] = weights.shape[1] * BLOCK, BLOCK
+            row[SYNAPSES] = self.weights.add(weights)
+            self.offsets.add(offsets)
             return row
         rows = np.zeros((pre, stride), np.int64)
         rows[:, :post] = p.weights.T
@@ -251,7 +266,7 @@ class _Layout:
             block, place = np.divmod(np.arange(post), BLOCK)
             row[DENDRITES] = self.dendrites.add((block * self.span + late) * BLOCK + place)
         if p.delay is Delay.AXONAL:
-            row[AXONS] = self.ticks.add(self.image.age(p) + late)
+            row[AXONS] = self.ticks.add(late)
             row[QUEUE] = self.queued
             self.queued += self.turn * pre
         return row
@@ -272,7 +287,7 @@ def tables(image: Image) -> Tables:
         layout.turn,
         layout.span,
         populations,
-        np.array(rows, np.int64).reshape(-1, 12),
+        np.array(rows, np.int64).reshape(-1, 14),
         *neurons,
         layout.rows.array(),
         layout.weights.array(),
@@ -284,7 +299,8 @@ def tables(image: Image) -> Tables:
 
 def scratch(t: Tables, channels: int, steps: int) -> Scratch:
     """Allocate what one thread needs for recordings of `channels` and `steps`."""
-    neurons, sums = int(t.populations[-1, FIRST]), int(t.populations[-1, AHEAD])
+    neurons, ahead = int(t.populations[-1, FIRST]), int(t.populations[-1, AHEAD])
+    active = aligned(_whole_lines(int(t.populations[:, SIZE].max()), np.uint8), np.uint8)
     widest = int(t.projections[:, STRIDE].max(initial=0))
     queues = int((t.projections[:, SOURCES] * (t.projections[:, QUEUE] >= 0)).sum()) * t.turn
     small, middle = t.row_weights.dtype, t.synapse_weights.dtype
@@ -297,9 +313,11 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
         spikes=np.zeros(neurons, np.int64),
         ones=np.ones(neurons, np.int64),
         fired=np.zeros(len(t.populations), np.int64),
+        active=active,
+        words=active.view(np.uint64),
         part=aligned(widest, small),
         late=aligned(widest, middle),
-        ahead=aligned(sums, middle),
+        ahead=aligned(ahead, middle),
         queued=np.zeros((len(t.projections), t.turn), np.int64),
         queue_source=np.empty(queues, np.int64),
         queue_count=np.empty(queues, np.int64),
@@ -317,6 +335,6 @@ def event_lists(recordings: int, steps: int, channels: int) -> Events:
         active=active,
         words=active.view(np.uint64),
         starts=np.zeros((recordings, steps + 1), np.int64),
-        channel=np.empty(most, np.int64),
+        channel=np.empty(most + AT_ONCE, np.int64),
         count=np.empty(most, np.int64),
     )
