@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,9 +86,7 @@ class House:
         return sorted(self.tree.glob("home/ranvier/kernels/*/*"))
 
 
-@pytest.fixture
-def cold(tmp_path):
-    """A tree whose kernels have never been compiled."""
+def build(tree):
     for name, text in {
         "emulator/__init__.py": "",
         "emulator/fixed.py": FIXED,
@@ -95,16 +94,29 @@ def cold(tmp_path):
         "ranvier/__init__.py": "",
         "ranvier/kernel_cache.py": (ROOT / "ranvier" / "kernel_cache.py").read_text(),
     }.items():
-        path = tmp_path / name
+        path = tree / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    return House(tmp_path)
+    return House(tree)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    house = build(tmp_path_factory.mktemp("house"))
+    assert house.run() == [[10, 20], 2]
+    return house
 
 
 @pytest.fixture
-def warm(cold):
-    assert cold.run() == [[10, 20], 2]
-    return cold
+def cold(tmp_path):
+    """A tree whose kernels have never been compiled."""
+    return build(tmp_path)
+
+
+@pytest.fixture
+def warm(compiled, tmp_path):
+    """A tree whose kernels have been compiled once; a kernel does not depend on where it was."""
+    return House(Path(shutil.copytree(compiled.tree, tmp_path / "copy")))
 
 
 TIGHTER = ("emulator/fixed.py", "min(x, most)", "min(x, most - 1)")
