@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datapath import Image, Kind, timing
+from datapath import Image, timing
 from datapath.memory import addresses, memories
-from datapath.ports import Command, Result
+from datapath.ports import Command
 from emulator.chip import Run
+from sim.results import Payloads, expected_payloads, in_words, seen_payloads
 from sim.trace import Program, Trace
 
 Integers = NDArray[np.int64]
@@ -23,6 +24,9 @@ PROBED = {"u": "sum", "saturated": "saturation flag", "fired": "spike", "v": "me
 RECORDED = ("spikes", "membranes", "sums", "saturated", "readout")
 """What a comparison needs of the emulator."""
 
+_LATE = 1 << 40
+"""Rank of what can only be seen once the neurons of a tick are updated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -30,8 +34,8 @@ class Verdict:
 
     engine : name and version of the simulator.  updates : neurons times ticks; of each the
     membrane, the sum, the spike and the saturation flag.  results : payloads of the output stream.
-    beats : words read back from the loaded memories.  clocks : simulated, each command's compared.
-    bits : all of these together.
+    beats : words read back from the loaded memories.  bits : of all these together.
+    clocks : simulated, and compared for every command.
     """
 
     engine: str
@@ -157,6 +161,9 @@ def _of_probe(image: Image, asked: Program, seen: Trace, expected: Run) -> list[
         words = f": the RTL updates block {seen.block[at]} out of turn"
         found.append(_at(asked, command, 0, words))
         whole = at
+    elif whole < len(of) and not seen.stopped:
+        words = f": the RTL does not update block {block[whole]}"
+        found.append(_at(asked, int(of[whole]), _LATE - 1, words))
     # Whole ticks, then the words of each neuron.
     done = whole // blocks
     recordings, steps = asked.recording[ticks[:done]], asked.tick[ticks[:done]]
@@ -201,91 +208,21 @@ def _at(asked: Program, command: int, rank: int, words: str) -> _Difference:
     return _Difference(recording, max(tick, 0), rank, words)
 
 
-_LATE = 1 << 40
-"""Rank of what can only be seen once the neurons of a tick are updated."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Payloads:
-    """Result payloads, int64[payloads] each, in the order in which they are sent."""
-
-    recording: Integers
-    tick: Integers
-    op: Integers
-    index: Integers
-    value: Integers
-    saturated: Integers
-
-
-def _expected_payloads(image: Image, asked: Program, expected: Run) -> _Payloads:
-    """Return every payload that the emulator would send."""
-    parts: list[Integers] = []
-    for order, population in enumerate(image.populations):
-        if population.emit and population.kind is Kind.LIF:
-            parts.append(_sent(expected.spikes[population.name], order, Result.SPIKE))
-        if population.emit and population.kind is Kind.READOUT:
-            v = expected.membranes[population.name]
-            sent = _sent(np.ones(v.shape, bool), order, Result.READOUT)
-            sent[5] = v.reshape(-1)
-            parts.append(sent)
-    parts.append(_ends(len(image.populations), asked, expected))
-    rows = np.concatenate(parts, axis=1)
-    recording, tick, _, op, index, value, saturated = rows[:, np.lexsort(rows[[4, 2, 1, 0]])]
-    return _Payloads(recording, tick, op, index, value, saturated)
-
-
-def _sent(flags: NDArray[np.bool_], order: int, op: int) -> Integers:
-    """Return recording, tick, order, op, index, value, saturated of every flag that is set."""
-    recording, tick, index = np.nonzero(flags)
-    none = np.zeros_like(recording)
-    return np.stack([recording, tick, none + order, none + op, index, none, none])
-
-
-def _ends(order: int, asked: Program, expected: Run) -> Integers:
-    """Return the END of every tick: the winner so far, its score, and whether anything saturated.
-
-    A channel that receives more than its counter holds saturates before the emulator sees it.
-    """
-    sent = _sent(np.ones((*expected.cycles.shape, 1), bool), order, Result.END)
-    winner = expected.readout.argmax(axis=2)
-    score = np.take_along_axis(expected.readout, winner[:, :, None], axis=2)[:, :, 0]
-    winner[:, -1] = expected.classes
-    score[:, -1] = expected.scores[np.arange(len(winner)), expected.classes]
-    sent[4], sent[5] = winner.reshape(-1), score.reshape(-1)
-    sent[6] = (expected.saturated_ticks | asked.beyond).reshape(-1)
-    return sent
-
-
 def _of_results(image: Image, asked: Program, seen: Trace, expected: Run) -> list[_Difference]:
     """Return the first payload of the output stream that differs."""
-    want = _expected_payloads(image, asked, expected)
-    got = _Payloads(asked.recording[seen.result_of], asked.tick[seen.result_of], **seen.results)
+    want = expected_payloads(image, asked, expected)
+    got = seen_payloads(asked, seen)
     whole = min(len(want.op), len(got.op))
     same = np.ones(whole, bool)
-    for field in fields(_Payloads):
+    for field in fields(Payloads):
         same &= getattr(want, field.name)[:whole] == getattr(got, field.name)[:whole]
     same &= asked.op[seen.result_of[:whole]] == Command.TICK
     at = int(np.argmin(same)) if not same.all() else whole
-    if at == len(want.op) == len(got.op):
+    if at == len(got.op) and (at == len(want.op) or seen.stopped):
         return []
-    words = f": emulator sends {_payload(want, at)}, RTL {_payload(got, at)}"
+    words = f": emulator sends {in_words(want, at)}, RTL {in_words(got, at)}"
     of = min((int(p.recording[at]), int(p.tick[at])) for p in (want, got) if at < len(p.op))
     return [_Difference(of[0], of[1], _LATE, words)]
-
-
-def _payload(payloads: _Payloads, at: int) -> str:
-    """Say a payload in words."""
-    if at >= len(payloads.op):
-        return "nothing"
-    op, index, value = (int(x[at]) for x in (payloads.op, payloads.index, payloads.value))
-    if op == Result.SPIKE:
-        return f"SPIKE {index}"
-    if op == Result.READOUT:
-        return f"READOUT {index} = {value}"
-    if op == Result.END:
-        flag = ", saturated" if payloads.saturated[at] else ""
-        return f"END of tick {payloads.tick[at]}: winner {index} with score {value}{flag}"
-    return f"the unknown result {op}"
 
 
 def _of_cycles(image: Image, asked: Program, seen: Trace, expected: Run) -> list[_Difference]:

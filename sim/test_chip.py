@@ -21,7 +21,7 @@ from sim.compare import RECORDED, compare
 from sim.images import random_chip, random_counts, random_image
 from sim.runner import chosen
 from sim.trace import program
-from sim.verilog import Simulation
+from sim.verify import simulation
 
 CHIPS = {"tiny": TINY, "tiny_shift": TINY_SHIFT}
 if os.environ.get("SIM") != "verilator":
@@ -38,7 +38,7 @@ through_cxxrtl = pytest.mark.skipif(
 @pytest.mark.parametrize("name", CHIPS)
 def test_chip(name, tmp_path):
     chip, rng = CHIPS[name], np.random.default_rng(0)
-    simulator = Simulation(chip, chosen(), tmp_path)
+    simulator = simulation(chip, chosen(), tmp_path)
     images = [random_image(rng, chip, STEPS) for _ in range(3)]
     # Sums beyond what a channel counts come in several events, and saturate.
     counts = [random_counts(rng, image, 2) for image in images]

@@ -126,8 +126,25 @@ def test_says_which_memory_reads_back_wrong_and_where_gates_stop(played):
         stopped="is not done after 9 clocks",
     )
     said = compare(IMAGE, asked, hung, expected).difference
-    assert said.startswith("recording 1, tick 2: emulator sends ")
-    assert said.endswith(", RTL nothing")
+    assert said == "recording 1, tick 2: the RTL is not done after 9 clocks"
+    silent = replace(hung, stopped="")
+    said = compare(IMAGE, asked, silent, expected).difference
+    assert said == "recording 1, tick 2: the RTL does not update block 0"
+
+
+def test_says_which_block_is_missing_or_out_of_turn(played):
+    asked, seen, expected = played
+    short = replace(
+        seen,
+        probe_of=seen.probe_of[:-1],
+        block=seen.block[:-1],
+        lanes={name: column[:-1] for name, column in seen.lanes.items()},
+    )
+    last = f"recording 6, tick {STEPS - 1}: the RTL does not update block {seen.block[-1]}"
+    assert compare(IMAGE, asked, short, expected).difference == last
+    swapped = replace(seen, block=_flip(seen.block, 2, 7))
+    said = compare(IMAGE, asked, swapped, expected).difference
+    assert said == "recording 0, tick 0: the RTL updates block 7 out of turn"
 
 
 def test_refuses_an_unknown_engine_and_no_recordings():
