@@ -107,32 +107,34 @@ def scatter(
 def scatter_segment(weights, offsets, first, size, channel_start, ticks, counts, ahead, here, span):
     """Add the synapses of all events of a segment to the delayed sums of `size` neurons.
 
+    channel_start, ticks, counts : the events as `sort_events` lists them.
+
     A block of neurons at a time, so that its sums stay in the cache; a channel at a time and four
     of its events, so that a synapse is read once for all of them.
     """
     base, k = np.uint64(here), np.uint64(first)
+    one, four, block = np.uint64(1), np.uint64(4), np.uint64(BLOCK)
     for _ in range(0, size, BLOCK):
-        for channel in range(channel_start.shape[0] - 1):
-            e, end = channel_start[channel], channel_start[channel + 1]
-            while e + 4 <= end:
-                a, b = base + np.uint64(ticks[e] * BLOCK), base + np.uint64(ticks[e + 1] * BLOCK)
-                c, d = (
-                    base + np.uint64(ticks[e + 2] * BLOCK),
-                    base + np.uint64(ticks[e + 3] * BLOCK),
-                )
-                for j in range(np.uint64(BLOCK)):
+        for channel in range(np.uint64(channel_start.shape[0] - 1)):
+            e, end = channel_start[channel], channel_start[channel + one]
+            while e + four <= end:
+                a, b = base + ticks[e] * block, base + ticks[e + one] * block
+                f, g = e + np.uint64(2), e + np.uint64(3)
+                c, d = base + ticks[f] * block, base + ticks[g] * block
+                times = counts[e], counts[e + one], counts[f], counts[g]
+                for j in range(block):
                     at, w = offsets[k + j], weights[k + j]
-                    ahead[a + at] += w * counts[e]
-                    ahead[b + at] += w * counts[e + 1]
-                    ahead[c + at] += w * counts[e + 2]
-                    ahead[d + at] += w * counts[e + 3]
-                e += 4
+                    ahead[a + at] += w * times[0]
+                    ahead[b + at] += w * times[1]
+                    ahead[c + at] += w * times[2]
+                    ahead[d + at] += w * times[3]
+                e += four
             while e < end:
-                a = base + np.uint64(ticks[e] * BLOCK)
-                for j in range(np.uint64(BLOCK)):
-                    ahead[a + offsets[k + j]] += weights[k + j] * counts[e]
-                e += 1
-            k += np.uint64(BLOCK)
+                a, once = base + ticks[e] * block, counts[e]
+                for j in range(block):
+                    ahead[a + offsets[k + j]] += weights[k + j] * once
+                e += one
+            k += block
         base += np.uint64(span)
 
 

@@ -89,15 +89,19 @@ def list_events(counts, active, words, starts, channel, count):
 
 @inner
 def sort_events(begin, end, start, channel, count, channel_start, event_tick, event_count):
-    """List the events of ticks `begin` to `end - 1` by channel, with ticks since `begin`."""
+    """List the events of ticks `begin` to `end - 1` by channel, with ticks since `begin`.
+
+    channel_start : uint64[channels + 1], event_tick : uint64, event_count : int64, written.
+    """
     channel_start[:] = 0
-    for e in range(start[begin], start[end]):
-        channel_start[channel[e]] += 1
+    for e in range(np.uint64(start[begin]), np.uint64(start[end])):
+        channel_start[np.uint64(channel[e])] += np.uint64(1)
     # Every start is at first the end, and moves down as the events come from the last on.
     for c in range(1, channel_start.shape[0]):
         channel_start[c] += channel_start[c - 1]
     for t in range(end - 1, begin - 1, -1):
-        for e in range(start[t], start[t + 1]):
-            channel_start[channel[e]] -= 1
-            at = channel_start[channel[e]]
+        for e in range(np.uint64(start[t]), np.uint64(start[t + 1])):
+            c = np.uint64(channel[e])
+            at = channel_start[c] - np.uint64(1)
+            channel_start[c] = at
             event_tick[at], event_count[at] = t - begin, count[e]

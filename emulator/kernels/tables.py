@@ -1,5 +1,6 @@
 """An image as flat arrays for the kernels, and the scratch memory of one thread."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -103,8 +104,8 @@ class Scratch(NamedTuple):
     queue_source: Integers
     queue_count: Integers
     # Input events of a segment, by channel.
-    channel_start: Integers
-    event_tick: Integers
+    channel_start: NDArray[np.uint64]
+    event_tick: NDArray[np.uint64]
     event_count: Integers
 
 
@@ -272,6 +273,7 @@ class _Layout:
         return row
 
 
+@lru_cache(maxsize=4)
 def tables(image: Image) -> Tables:
     """Lay out `image`."""
     layout = _Layout(image)
@@ -321,8 +323,8 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
         queued=np.zeros((len(t.projections), t.turn), np.int64),
         queue_source=np.empty(queues, np.int64),
         queue_count=np.empty(queues, np.int64),
-        channel_start=np.zeros(channels + 1, np.int64),
-        event_tick=np.empty(segment, np.int64),
+        channel_start=np.zeros(channels + 1, np.uint64),
+        event_tick=np.empty(segment, np.uint64),
         event_count=np.empty(segment, np.int64),
     )
 

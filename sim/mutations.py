@@ -1,0 +1,374 @@
+"""Single lines of gates and emulator, each broken once, with the input that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LIF, READOUT = "sim/test_lif.py", "sim/test_readout.py"
+AXON, SYNAPSE = "sim/test_axon.py", "sim/test_synapse.py"
+TINY, SHIFT = (
+    f"sim/test_chip.py::test_hundreds_of_recordings[{name}]" for name in ("tiny", "tiny-shift")
+)
+AFRESH = "sim/test_chip.py::test_a_recording_starts_afresh_even_if_the_last_was_broken_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One line broken.
+
+    file : path in the tree.  old, new : text that occurs once, and what replaces it.
+    why : what goes wrong, and for which input.  bench : the pytest selection that has to fail.
+    """
+
+    file: str
+    old: str
+    new: str
+    why: str
+    bench: str
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "rtl/fixed.py",
+        "above = x + (one >> 1)",
+        "above = x + one",
+        "nearest rounds half a step too far: every second product",
+        LIF,
+    ),
+    Mutant(
+        "rtl/fixed.py",
+        "above = x + Mux(x < 0, one - 1, 0)",
+        "above = x + Mux(x < 0, one, 0)",
+        "towards zero goes one too far: negative multiples of the divisor",
+        LIF,
+    ),
+    Mutant(
+        "rtl/fixed.py",
+        "limit = Cat(largest, negative) if fmt.signed else largest",
+        "limit = Cat(largest, ~negative) if fmt.signed else largest",
+        "saturates at the wrong end: any sum out of range",
+        LIF,
+    ),
+    Mutant(
+        "rtl/fixed.py",
+        "return above.all() | ~above.any() if fmt.signed else ~above.any()",
+        "return ~above.any()",
+        "no negative number fits: any negative sum",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "fires & (u >= threshold if p.compare is Compare.GE else u > threshold)",
+        "fires & (u > threshold)",
+        "does not fire at the threshold: a sum equal to it, compared with >=",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "fires & (u >= threshold if p.compare is Compare.GE else u > threshold)",
+        "fires & (u >= threshold)",
+        "fires at the threshold: a sum equal to it, compared with >",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "~readout[3], zero[4]",
+        "~readout[4], zero[4]",
+        "a readout fires: the block behind a block that may fire",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "~readout[3], zero[4]",
+        "~readout[3], zero[3]",
+        "the reset of the next block: neighbours with different resets",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "self.i[lane] + self.bias[lane]",
+        "self.i[lane] - self.bias[lane]",
+        "the bias has the wrong sign: any bias",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "shift_round(product, p.coefficient.frac, p.rounding)",
+        "product >> p.coefficient.frac",
+        "the leak forgets its rounding: a product between two integers",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "Mux(coefficient == 0, 0, shift_round(v, coefficient, p.rounding))",
+        "shift_round(v, coefficient, p.rounding)",
+        "coefficient 0 leaks all: a shift leak without leak",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        'after(~fits(total, p.v), "saturated", 2)',
+        'after(~fits(total, p.v), "saturated", 1)',
+        "the saturation flag of the next block: one block in range, one not",
+        LIF,
+    ),
+    Mutant(
+        "rtl/readout.py",
+        "sum_score > self.best",
+        "sum_score >= self.best",
+        "the last of equal classes wins: a tie",
+        READOUT,
+    ),
+    Mutant(
+        "rtl/readout.py",
+        "sum_score.eq(saturate(score + v, self.p.score))",
+        "sum_score.eq(score + v)",
+        "a score wraps: a sum beyond its format",
+        READOUT,
+    ),
+    Mutant(
+        "rtl/readout.py",
+        "valid[-1] & (first[-1] | (sum_score > self.best))",
+        "valid[-1] & (sum_score > self.best)",
+        "a winner of an earlier tick stays: scores that fall",
+        READOUT,
+    ),
+    Mutant(
+        "rtl/axon.py",
+        "merged[n].count.eq(saturate(sum_count, self.chip.axon.count))",
+        "merged[n].count.eq(sum_count)",
+        "the count of a channel wraps: several events beyond its format",
+        AXON,
+    ),
+    Mutant(
+        "rtl/axon.py",
+        "then = (self.t + 1)[:slot_bits]",
+        "then = self.t[:slot_bits]",
+        "the wrong slot is wiped: a delay on a channel, and counts a whole ring later",
+        AXON,
+    ),
+    Mutant(
+        "rtl/axon.py",
+        "youngest.eq(self.t - self.age)",
+        "youngest.eq(self.t)",
+        "a recurrent spike of this tick is seen: age 1",
+        AXON,
+    ),
+    Mutant(
+        "rtl/axon.py",
+        "reach.eq(Mux(self.axonal, delay << self.resolution, 0))",
+        "reach.eq(Mux(self.axonal, delay, 0))",
+        "an axonal delay forgets its resolution: any above 0",
+        AXON,
+    ),
+    Mutant(
+        "rtl/axon.py",
+        "slot.eq(youngest - reach)",
+        "slot.eq(youngest + reach)",
+        "the history is read into the future: any axonal delay",
+        AXON,
+    ),
+    Mutant(
+        "rtl/axon.py",
+        "start = self.start & ~self.busy",
+        "start = self.start",
+        "an event is taken while one is being received: a start while busy",
+        AXON,
+    ),
+    Mutant(
+        "rtl/axon.py",
+        "slot_bits = exact_log2(self.chip.axon.neuron_steps)",
+        "slot_bits = exact_log2(self.chip.axon.neuron_steps) - 1",
+        "the history of neurons is half as deep: spikes older than half the ring",
+        AXON,
+    ),
+    Mutant(
+        "rtl/synapse.py",
+        "slot_3.eq(self.t + (delays_2[lane] << row_2.resolution))",
+        "slot_3.eq(self.t + delays_2[lane])",
+        "a synaptic delay forgets its resolution: any above 0",
+        SYNAPSE,
+    ),
+    Mutant(
+        "rtl/synapse.py",
+        "total.eq(Mux(empty, 0, acc + product))",
+        "total.eq(acc + product)",
+        "sums are not emptied: the same slot one ring later",
+        SYNAPSE,
+    ),
+    Mutant(
+        "rtl/synapse.py",
+        "clocks.eq(Mux(self.blocks > ROW, self.blocks, ROW))",
+        "clocks.eq(self.blocks)",
+        "a sum is read before it was written: short rows back to back",
+        SYNAPSE,
+    ),
+    Mutant(
+        "rtl/synapse.py",
+        "row.factor.eq(self.count << self.scale)",
+        "row.factor.eq(self.count)",
+        "products are not scaled: any scale above 0",
+        SYNAPSE,
+    ),
+    Mutant(
+        "rtl/synapse.py",
+        'total = Signal(shape(self.chip.synapse.acc), name=f"total_{lane}")',
+        'total = Signal(shape(self.chip.lif.v), name=f"total_{lane}")',
+        "accumulators as wide as membranes: a sum beyond those",
+        SYNAPSE,
+    ),
+    Mutant(
+        "rtl/synapse.py",
+        "at.block.eq(at.block + 1)",
+        "at.block.eq(at.block)",
+        "a row lands in one block: populations of several",
+        SYNAPSE,
+    ),
+    Mutant(
+        "rtl/sequencer.py",
+        "self.row.eq(self.row + self.population.blocks)",
+        "self.row.eq(self.row + 1)",
+        "the rows of sources overlap: populations of several blocks",
+        TINY,
+    ),
+    Mutant(
+        "rtl/sequencer.py",
+        "self.clear_at == self.deepest - 1",
+        "self.clear_at == self.deepest - 2",
+        "the last word is not cleared: a spike in flight there",
+        TINY,
+    ),
+    Mutant(
+        "rtl/sequencer.py",
+        "m.d.sync += self.first.eq(self.block)",
+        "m.d.sync += self.first.eq(0)",
+        "every population is delivered to the first neurons: two populations",
+        TINY,
+    ),
+    Mutant(
+        "rtl/sequencer.py",
+        "m.d.sync += self.t.eq(self.t + 1)",
+        "m.d.sync += self.t.eq(self.t + 3)",
+        "ticks are skipped: any delay",
+        TINY,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "advance.eq(~synapse.busy & (~self.o.valid | self.o.ready))",
+        "advance.eq(~synapse.busy)",
+        "a result is overwritten before it was taken: a sink that pauses",
+        TINY,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "sequencer.ended.eq(self.o.valid & self.o.ready)",
+        "sequencer.ended.eq(self.o.valid)",
+        "a command is taken before the END: a sink that pauses",
+        TINY,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "with m.If(sequencer.clear | sequencer.end):",
+        "with m.If(sequencer.clear):",
+        "the saturation flag stays up: a tick without saturation behind one with",
+        TINY,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "lif.o_valid & lif.o_saturated.any() | axon.saturated | readout.saturated",
+        "lif.o_valid & lif.o_saturated.any() | readout.saturated",
+        "a channel saturates silently: more events than it counts",
+        TINY,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "write.data.eq(Mux(sequencer.clear, 0, lif.o_v))",
+        "write.data.eq(lif.o_v)",
+        "membranes survive a CLEAR: a recording behind another",
+        AFRESH,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "readout.clear.eq(sequencer.clear)",
+        "readout.clear.eq(0)",
+        "scores survive a CLEAR: a recording behind another",
+        AFRESH,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "axon.age.eq(~emitting & projection.age)",
+        "axon.age.eq(projection.age)",
+        "spikes of the last tick are sent: recurrent populations that emit",
+        TINY,
+    ),
+    Mutant(
+        "rtl/memory.py",
+        "Cat(lower[len(lower) - (spec.beats - 1) * BUS :], bus.data)",
+        "Cat(bus.data, lower[len(lower) - (spec.beats - 1) * BUS :])",
+        "the last beat of a word comes first: words of two beats",
+        TINY,
+    ),
+    Mutant(
+        "rtl/memory.py",
+        "bus.write.eq(self.host.write & self.idle)",
+        "bus.write.eq(self.host.write)",
+        "the host writes into a running chip: junk on the bus during a tick",
+        TINY,
+    ),
+    Mutant(
+        "emulator/fixed.py",
+        "return min(max(x, -top - 1 if fmt.signed else 0), top)",
+        "return min(max(x, -top if fmt.signed else 0), top)",
+        "saturates one before the smallest integer: a sum below the range",
+        LIF,
+    ),
+    Mutant(
+        "emulator/fixed.py",
+        "(rounding == ZERO) * (x < 0)",
+        "(rounding == ZERO) * (x < -1)",
+        "towards zero takes -1 for -1: a membrane of -1",
+        LIF,
+    ),
+    Mutant(
+        "emulator/lif.py",
+        "threshold[n] + p.strict",
+        "threshold[n]",
+        "fires at the threshold: a sum equal to it, compared with >",
+        LIF,
+    ),
+    Mutant(
+        "emulator/readout.py",
+        "if scores[k] > scores[winner]:",
+        "if scores[k] >= scores[winner]:",
+        "the last of equal classes wins: a tie",
+        READOUT,
+    ),
+    Mutant(
+        "emulator/axon.py",
+        "history[channel, slot] = saturate(total, fmt)",
+        "history[channel, slot] = total",
+        "the count of a channel grows beyond its format: several events",
+        AXON,
+    ),
+    Mutant(
+        "emulator/axon.py",
+        "(t - ticks) & (history.shape[1] - 1)",
+        "(t + ticks) & (history.shape[1] - 1)",
+        "the history is read into the future: any age",
+        AXON,
+    ),
+    Mutant(
+        "emulator/synapse.py",
+        "(t + (delays[j] << resolution)) & last",
+        "(t + delays[j]) & last",
+        "a synaptic delay forgets its resolution: any above 0",
+        SYNAPSE,
+    ),
+    Mutant(
+        "emulator/kernels/tables.py",
+        "total += EMIT + population.size",
+        "total += EMIT + lanes",
+        "another number of clocks is predicted: a population that emits",
+        TINY,
+    ),
+)
