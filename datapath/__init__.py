@@ -3,9 +3,10 @@
 Imports nothing but the standard library and numpy; every room of the chip imports this one.
 """
 
-from datapath.chip import Axon, Chip, Compare, Leak, Lif, Readout, Rounding, Synapse
+from datapath.chip import Axon, Chip, Compare, Leak, Learn, Lif, Readout, Rounding, Synapse
 from datapath.format import Format
 from datapath.image import Delay, Image, Kind, Population, Projection, Reset
+from datapath.learning import Learning, PopulationRule, ProjectionRule
 
 __all__ = [
     "Axon",
@@ -16,9 +17,13 @@ __all__ = [
     "Image",
     "Kind",
     "Leak",
+    "Learn",
+    "Learning",
     "Lif",
     "Population",
+    "PopulationRule",
     "Projection",
+    "ProjectionRule",
     "Readout",
     "Reset",
     "Rounding",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from datapath.format import Format
-from datapath.image import Integers
+from datapath.integers import Integers
 from datapath.schema import parse, readable
 from datapath.zipped import unzipped, zipped
 

@@ -1,6 +1,8 @@
 """Chips with names."""
 
-from datapath.chip import Axon, Chip, Compare, Leak, Lif, Readout, Rounding, Synapse
+from dataclasses import replace
+
+from datapath.chip import Axon, Chip, Compare, Leak, Learn, Lif, Readout, Rounding, Synapse
 from datapath.format import Format
 
 TINY = Chip(
@@ -35,6 +37,7 @@ TINY = Chip(
         compare=Compare.GE,
     ),
     readout=Readout(score=Format(20), classes=4),
+    learn=None,
 )
 """Every feature once, small enough to try every corner."""
 
@@ -70,8 +73,33 @@ TINY_SHIFT = Chip(
         compare=Compare.GT,
     ),
     readout=Readout(score=Format(20), classes=4),
+    learn=None,
 )
 """Axonal delays only, shift leak, one lane."""
+
+TINY_LEARN = replace(
+    TINY,
+    axon=replace(TINY.axon, channel_steps=32, neuron_steps=32),
+    synapse=replace(TINY.synapse, acc=Format(22), slots=16),
+    learn=Learn(
+        steps=32,
+        lookup=Format(5, signed=False),
+        entries=8,
+        coefficient=Format(6, 5, signed=False),
+        filtered=Format(12),
+        signal=Format(9),
+        slope=Format(10),
+        tap=Format(4, 4, signed=False),
+        taps=3,
+        weight_gradient=Format(14),
+        delay_gradient=Format(16),
+        weight_fraction=Format(4, signed=False),
+        delay_fraction=Format(5, signed=False),
+        rate=Format(6, signed=False),
+        activity=Format(4, signed=False),
+    ),
+)
+"""TINY that learns weights, axonal and synaptic delays."""
 
 DIGITS_AXONAL = Chip(
     channels=144,
@@ -105,6 +133,7 @@ DIGITS_AXONAL = Chip(
         compare=Compare.GE,
     ),
     readout=Readout(score=Format(28), classes=20),
+    learn=None,
 )
 """140 channels, 128 recurrent neurons, 20 readouts; axonal delays up to 63 ticks on the input."""
 
@@ -140,12 +169,14 @@ DIGITS_SYNAPTIC = Chip(
         compare=Compare.GE,
     ),
     readout=Readout(score=Format(28), classes=20),
+    learn=None,
 )
 """The same network with a delay of up to 63 ticks on every synapse."""
 
 CHIPS = {
     "tiny": TINY,
     "tiny-shift": TINY_SHIFT,
+    "tiny-learn": TINY_LEARN,
     "digits-axonal": DIGITS_AXONAL,
     "digits-synaptic": DIGITS_SYNAPTIC,
 }

@@ -194,13 +194,70 @@ class Readout:
 
 
 @dataclass(frozen=True, slots=True)
+class Learn:
+    """Three-factor learning of weights and delays at the end of a recording.
+
+    steps : depth of what is remembered of a recording, in ticks; it may have one tick less.
+    lookup : unsigned; what the two lookup tables hold, surrogate derivatives and error levels.
+    entries : of each of the two tables.
+    coefficient : unsigned; how much of an error or signal is left one tick earlier.
+    filtered : signed; filtered errors and learning signals.
+    signal : signed; what synapses see of them.  slope : signed; its smoothed derivative in time.
+        Both together are no wider than synapse.acc, whose memory holds them.
+    tap : unsigned; a coefficient of that derivative.  taps : largest number of them.
+    weight_gradient, delay_gradient : signed; sums over recordings, one per synapse or axon.
+    weight_fraction, delay_fraction : unsigned; bits of a master word below those in use.
+    rate : unsigned; factor of an update.
+    activity : unsigned; spikes of a neuron in a recording.
+    """
+
+    steps: int
+    lookup: Format
+    entries: int
+    coefficient: Format
+    filtered: Format
+    signal: Format
+    slope: Format
+    tap: Format
+    taps: int
+    weight_gradient: Format
+    delay_gradient: Format
+    weight_fraction: Format
+    delay_fraction: Format
+    rate: Format
+    activity: Format
+
+    def __post_init__(self) -> None:
+        for name in (
+            "lookup", "coefficient", "tap", "weight_fraction", "delay_fraction", "rate", "activity",
+        ):  # fmt: skip
+            _unsigned(f"learn.{name}", getattr(self, name))
+        for name in ("filtered", "signal", "slope", "weight_gradient", "delay_gradient"):
+            _signed(f"learn.{name}", getattr(self, name))
+        _power_of_two("learn.steps", self.steps, 2)
+        _power_of_two("learn.entries", self.entries, 2, 1 << 12)
+        _within("learn.taps", self.taps, 1, 1 << 8)
+        if not 1 <= self.coefficient.frac < self.coefficient.width:
+            raise ValueError(
+                "learn.coefficient must hold the number 1: frac must be between 1 and "
+                f"{self.coefficient.width - 1}, not {self.coefficient.frac}"
+            )
+        for what, bits in (
+            ("learn.filtered and learn.coefficient", self.filtered.width + self.coefficient.width),
+            ("learn.weight_gradient and learn.rate", self.weight_gradient.width + self.rate.width),
+        ):
+            if bits > PRODUCT:
+                raise ValueError(f"{what} must have at most {PRODUCT} bits together, not {bits}")
+
+
+@dataclass(frozen=True, slots=True)
 class Chip:
     """Capacities and formats: everything two engineers agree on before they write.
 
     channels : input channels, a multiple of `lanes`.  neurons : LIF neurons and readouts, each
     population padded to a multiple of `lanes`.  populations, projections : entries of the two
     tables.  synapses : words of the weight memory, `lanes` synapses each.
-    lanes : synapses per clock, neurons per clock.
+    lanes : synapses per clock, neurons per clock.  learn : None on a chip that does not learn.
     """
 
     channels: int
@@ -213,6 +270,7 @@ class Chip:
     synapse: Synapse
     lif: Lif
     readout: Readout
+    learn: Learn | None
 
     def __post_init__(self) -> None:
         _power_of_two("lanes", self.lanes, 1, WIDEST)
@@ -237,6 +295,38 @@ class Chip:
         if self.readout.score.width < self.lif.v.width:
             raise ValueError(
                 f"readout.score must be at least as wide as lif.v, not {self.readout.score}"
+            )
+
+        if self.learn is not None:
+            self._check_learn(self.learn)
+
+    def _check_learn(self, learn: Learn) -> None:
+        for name in ("channel_steps", "neuron_steps"):
+            if getattr(self.axon, name) < learn.steps:
+                raise ValueError(
+                    f"axon.{name} must be at least learn.steps = {learn.steps}, "
+                    f"not {getattr(self.axon, name)}"
+                )
+        if learn.steps * self.neuron_blocks > LARGEST:
+            raise ValueError(
+                f"learn.steps = {learn.steps} needs a memory of {learn.steps * self.neuron_blocks} "
+                f"words, and the largest has {LARGEST}"
+            )
+        bits = learn.signal.width + learn.slope.width
+        if bits > self.synapse.acc.width:
+            raise ValueError(
+                f"synapse.acc must have at least the {bits} bits of learn.signal and learn.slope, "
+                f"not {self.synapse.acc.width}"
+            )
+        if self.synapse.slots < 4:
+            raise ValueError(
+                f"synapse.slots must be at least 4 on a chip that learns, not {self.synapse.slots}"
+            )
+        bits = self.synapse.weight.width + learn.delay_gradient.width + learn.rate.width
+        if bits > PRODUCT:
+            raise ValueError(
+                "synapse.weight, learn.delay_gradient and learn.rate must have at most "
+                f"{PRODUCT} bits together, not {bits}"
             )
 
     @property

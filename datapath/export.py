@@ -9,10 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from datapath.archive import write
+from datapath.contents import contents
 from datapath.files import image_files
 from datapath.header import header
 from datapath.image import Image
-from datapath.memory import BUS, Beats, Memory, contents, memories
+from datapath.memory import BUS, Beats, Memory, memories
 from datapath.registers import registers, word_layout
 
 HEADER, REGISTERS, VERILOG = "ranvier_image.h", "registers.md", "chip.v"

@@ -12,8 +12,10 @@ import numpy as np
 
 from datapath.archive import MANIFEST, read, read_file, write
 from datapath.arrays import narrow, packed, unpacked
-from datapath.chip import Chip
+from datapath.chip import Chip, Learn
 from datapath.image import Delay, Image, Population, Projection
+from datapath.learning import Learning, PopulationRule, ProjectionRule
+from datapath.memory_formats import RANDOM
 from datapath.schema import (
     SCHEMA,
     canonical,
@@ -56,6 +58,7 @@ _HEADER = {
     "provenance": dict,
     "populations": list,
     "projections": list,
+    "learning": object,
 }
 _POPULATION = {"name": str, "kind": str, "size": int, "reset": str, "emit": bool}
 _PROJECTION = {
@@ -65,6 +68,33 @@ _PROJECTION = {
     "scale": int,
     "delay": str,
     "resolution": int,
+}
+_LEARNING = {
+    "surrogate_shift": int,
+    "error_shift": int,
+    "keep_weights": int,
+    "keep_delays": int,
+    "sign_of_weight": bool,
+}
+_POPULATION_RULE = {
+    "learns": bool,
+    "coefficient": int,
+    "drive_shift": int,
+    "signal_shift": int,
+    "strength": int,
+    "target": int,
+}
+_PROJECTION_RULE = {
+    "weights": bool,
+    "delays": bool,
+    "weight_limit": int,
+    "weight_rate": int,
+    "weight_shift": int,
+    "delay_scale": int,
+    "delay_limit": int,
+    "delay_rate": int,
+    "delay_shift": int,
+    "largest": int,
 }
 
 
@@ -79,6 +109,23 @@ def _header(image: Image) -> dict[str, Any]:
         "labels": [str(label) for label in image.labels],
         "populations": [{key: getattr(p, key) for key in _POPULATION} for p in image.populations],
         "projections": [{key: getattr(p, key) for key in _PROJECTION} for p in image.projections],
+        "learning": None if image.learning is None else _learning_header(image.learning),
+    }
+
+
+def _learning_header(learning: Learning) -> dict[str, Any]:
+    return {
+        **{key: getattr(learning, key) for key in _LEARNING},
+        "populations": [
+            {
+                **{key: getattr(rule, key) for key in _POPULATION_RULE},
+                "fixed_feedback": rule.feedback is not None,
+            }
+            for rule in learning.populations
+        ],
+        "projections": [
+            {key: getattr(rule, key) for key in _PROJECTION_RULE} for rule in learning.projections
+        ],
     }
 
 
@@ -96,6 +143,30 @@ def _arrays(image: Image) -> dict[str, np.ndarray]:
         fmt = chip.axon.delay if projection.delay is Delay.AXONAL else chip.synapse.delay
         arrays[f"projections.{n}.weights"] = narrow(projection.weights, chip.synapse.weight)
         arrays[f"projections.{n}.delays"] = narrow(projection.delays, fmt)
+    if chip.learn is not None and image.learning is not None:
+        arrays |= _learning_arrays(chip, chip.learn, image.learning)
+    return arrays
+
+
+def _learning_arrays(chip: Chip, learn: Learn, learning: Learning) -> dict[str, np.ndarray]:
+    arrays = {
+        "learning.surrogate": narrow(learning.surrogate, learn.lookup),
+        "learning.levels": narrow(learning.levels, learn.lookup),
+        "learning.taps": narrow(learning.taps, learn.tap),
+        "learning.random": narrow(learning.random, RANDOM),
+    }
+    for n, population in enumerate(learning.populations):
+        if population.feedback is not None:
+            name = f"learning.populations.{n}.feedback"
+            arrays[name] = narrow(population.feedback, chip.synapse.weight)
+    for n, projection in enumerate(learning.projections):
+        for name, fmt in (
+            ("weight_fractions", learn.weight_fraction),
+            ("weight_gradients", learn.weight_gradient),
+            ("delay_fractions", learn.delay_fraction),
+            ("delay_gradients", learn.delay_gradient),
+        ):
+            arrays[f"learning.projections.{n}.{name}"] = narrow(getattr(projection, name), fmt)
     return arrays
 
 
@@ -256,6 +327,7 @@ def _image(chip: Chip, document: object, arrays: dict[str, np.ndarray]) -> Image
         ),
         labels=tuple(typed(label, str, f"labels[{n}]") for n, label in enumerate(header["labels"])),
         provenance=_provenance(header["provenance"]),
+        learning=_learning(header["learning"], arrays),
     )
     for name in arrays:
         raise ValueError(f"{name}.npy belongs to nothing in the header; export the image again")
@@ -281,6 +353,42 @@ def _projection(entry: dict[str, Any], where: str, arrays: dict[str, np.ndarray]
             f"{where}.delays must have shape {projection.delays.shape}, not {delays.shape}"
         )
     return projection
+
+
+def _learning(header: object, arrays: dict[str, np.ndarray]) -> Learning | None:
+    if header is None:
+        return None
+    keys = {**_LEARNING, "populations": list, "projections": list}
+    found = members(header, keys, "learning")
+    populations, projections = [], []
+    for n, value in enumerate(found["populations"]):
+        where = f"learning.populations[{n}]"
+        entry = members(value, {**_POPULATION_RULE, "fixed_feedback": bool}, where)
+        feedback = None
+        if entry.pop("fixed_feedback"):
+            feedback = _take(arrays, f"learning.populations.{n}.feedback", None)
+        populations.append(PopulationRule(**entry, feedback=feedback))
+    for n, value in enumerate(found["projections"]):
+        entry = members(value, _PROJECTION_RULE, f"learning.projections[{n}]")
+        own = f"learning.projections.{n}"
+        projections.append(
+            ProjectionRule(
+                **entry,
+                weight_fractions=_take(arrays, f"{own}.weight_fractions", None),
+                weight_gradients=_take(arrays, f"{own}.weight_gradients", None),
+                delay_fractions=_take(arrays, f"{own}.delay_fractions", None),
+                delay_gradients=_take(arrays, f"{own}.delay_gradients", None),
+            )
+        )
+    return Learning(
+        **{key: found[key] for key in _LEARNING},
+        surrogate=_take(arrays, "learning.surrogate", None),
+        levels=_take(arrays, "learning.levels", None),
+        taps=_take(arrays, "learning.taps", None),
+        random=_take(arrays, "learning.random", None),
+        populations=tuple(populations),
+        projections=tuple(projections),
+    )
 
 
 def _take(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...] | None) -> np.ndarray:

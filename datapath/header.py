@@ -6,19 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from datapath import ports
 from datapath.chip import Chip
+from datapath.contents import contents, controls
 from datapath.files import digest
 from datapath.image import Image
-from datapath.memory import (
-    BUS,
-    Field,
-    Memory,
-    addresses,
-    bus_addresses,
-    contents,
-    control,
-    controls,
-    memories,
-)
+from datapath.memory import BUS, Field, Memory, addresses, bus_addresses, control, memories
 from datapath.registers import placed
 from datapath.schema import chip_digest
 

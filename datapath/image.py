@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import SupportsIndex
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from datapath.chip import Chip, choice
 from datapath.format import Format
-
-Integers = NDArray[np.int64]
+from datapath.integers import Integers, fit, integers, whole
+from datapath.learning import Learning, check_learning
 
 
 class Kind(StrEnum):
@@ -46,38 +44,6 @@ def _named(kind: str, name: str) -> None:
         raise ValueError(f"a {kind}'s name must be printable and not empty, not {name!r}")
 
 
-def _whole(name: str, value: SupportsIndex) -> int:
-    """`value` as a plain int."""
-    try:
-        return int(operator.index(value))
-    except TypeError:
-        raise ValueError(f"{name} must be a whole number, not {value!r}") from None
-
-
-def _integers(owner: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> Integers:
-    """Read-only int64 copy of `value`, a scalar being spread over `shape`."""
-    given = np.asarray(value)
-    if given.dtype.kind not in "iub":
-        raise ValueError(f"{owner}: {name} must hold integers, not {given.dtype}")
-    if given.dtype.kind == "u" and given.max(initial=0) > np.iinfo(np.int64).max:
-        raise ValueError(f"{owner}: {name} = {given.max()} does not fit 64 bits")
-    array = np.full(shape, given) if given.ndim == 0 else given.astype(np.int64)
-    if array.shape != shape:
-        raise ValueError(f"{owner}: {name} must have shape {shape}, not {array.shape}")
-    array = array.astype(np.int64)
-    array.flags.writeable = False
-    return array
-
-
-def _fit(owner: str, name: str, array: Integers, fmt: Format) -> None:
-    """Refuse the first integer outside `fmt`, by name and index."""
-    bad = np.flatnonzero((array < fmt.min) | (array > fmt.max))
-    if bad.size:
-        where = ", ".join(str(int(n)) for n in np.unravel_index(int(bad[0]), array.shape))
-        index = f"[{where}]" if where else ""
-        raise ValueError(f"{owner}: {name}{index} = {array.flat[bad[0]]} does not fit {fmt}")
-
-
 def _sums(weights: Integers) -> NDArray[np.object_]:
     """Sum every row exactly: wide weights, scales and counts together leave int64."""
     top, rest = weights >> 24, weights & ((1 << 24) - 1)
@@ -106,11 +72,11 @@ class Population:
 
     def __post_init__(self) -> None:
         _named("population", self.name)
-        object.__setattr__(self, "size", _whole(f"{self.name}: size", self.size))
+        object.__setattr__(self, "size", whole(f"{self.name}: size", self.size))
         if self.size < 1:
             raise ValueError(f"{self.name}: size must be at least 1, not {self.size}")
         for name in ("threshold", "bias", "coefficient"):
-            array = _integers(self.name, name, getattr(self, name), (self.size,))
+            array = integers(self.name, name, getattr(self, name), (self.size,))
             object.__setattr__(self, name, array)
         object.__setattr__(self, "kind", choice(f"{self.name}: kind", self.kind, Kind))
         object.__setattr__(self, "reset", choice(f"{self.name}: reset", self.reset, Reset))
@@ -145,7 +111,7 @@ class Projection:
         if len(shape) != 2:
             raise ValueError(f"{self.name}: weights must have shape (post, pre), not {shape}")
         for what in ("scale", "resolution"):
-            object.__setattr__(self, what, _whole(f"{self.name}: {what}", getattr(self, what)))
+            object.__setattr__(self, what, whole(f"{self.name}: {what}", getattr(self, what)))
         object.__setattr__(self, "delay", choice(f"{self.name}: delay", self.delay, Delay))
         post, pre = shape
         of_delays = {
@@ -154,9 +120,9 @@ class Projection:
             Delay.DENDRITIC: (post,),
             Delay.SYNAPTIC: (post, pre),
         }[self.delay]
-        weights = _integers(self.name, "weights", self.weights, (post, pre))
+        weights = integers(self.name, "weights", self.weights, (post, pre))
         object.__setattr__(self, "weights", weights)
-        delays = _integers(self.name, "delays", self.delays, of_delays)
+        delays = integers(self.name, "delays", self.delays, of_delays)
         object.__setattr__(self, "delays", delays)
 
 
@@ -180,6 +146,7 @@ class Image:
     projections: tuple[Projection, ...]
     labels: tuple[str, ...] = ()
     provenance: Mapping[str, str | int] = field(default_factory=dict)
+    learning: Learning | None = None
 
     def __post_init__(self) -> None:
         self._check_sizes()
@@ -187,13 +154,15 @@ class Image:
             self._check_population(population)
         for projection in self.projections:
             self._check_projection(projection)
+        if self.learning is not None:
+            check_learning(self, self.learning)
         self._check_capacities()
         self._check_accumulators()
 
     def _check_sizes(self) -> None:
         _named("population", self.input_name)
         for what in ("channels", "units", "dt_us", "steps"):
-            object.__setattr__(self, what, _whole(what, getattr(self, what)))
+            object.__setattr__(self, what, whole(what, getattr(self, what)))
         names = [self.input_name, *(p.name for p in self.populations)]
         for name in names:
             if names.count(name) > 1:
@@ -213,9 +182,9 @@ class Image:
 
     def _check_population(self, population: Population) -> None:
         lif = self.chip.lif
-        _fit(population.name, "threshold", population.threshold, lif.v)
-        _fit(population.name, "bias", population.bias, lif.bias)
-        _fit(population.name, "coefficient", population.coefficient, lif.coefficient)
+        fit(population.name, "threshold", population.threshold, lif.v)
+        fit(population.name, "bias", population.bias, lif.bias)
+        fit(population.name, "coefficient", population.coefficient, lif.coefficient)
         bad = np.flatnonzero(population.threshold < 1)
         if population.kind is Kind.LIF and bad.size:
             raise ValueError(
@@ -240,7 +209,7 @@ class Image:
                 f"{name}: weights must have shape (post, pre) = {shape}, "
                 f"not {projection.weights.shape}"
             )
-        _fit(name, "weights", projection.weights, synapse.weight)
+        fit(name, "weights", projection.weights, synapse.weight)
         if not synapse.scale.holds(projection.scale):
             raise ValueError(f"{name}: scale = {projection.scale} does not fit {synapse.scale}")
         self._check_delays(projection)
@@ -262,9 +231,9 @@ class Image:
             }[projection.delay]
         if not built:
             raise ValueError(f"{name}: the chip is built without {projection.delay} delays")
-        _fit(name, "delays", projection.delays, fmt)
+        fit(name, "delays", projection.delays, fmt)
         if projection.delay is Delay.NONE:
-            _fit(name, "delays", projection.delays, Format(1, signed=False))
+            fit(name, "delays", projection.delays, Format(1, signed=False))
             if projection.delays.any():
                 raise ValueError(f"{name}: delays must be 0 where the delay mode is none")
         reach = int(projection.delays.max(initial=0)) << projection.resolution
@@ -286,6 +255,10 @@ class Image:
         axonal = sum(p.delays.size for p in self.projections if p.delay is Delay.AXONAL)
         dendritic = sum(blocks[p.post] for p in self.projections if p.delay is Delay.DENDRITIC)
         synapses = sum(self.source_size(p) * blocks[p.post] for p in self.projections)
+        if self.learning is not None:
+            random = (rule.feedback is not None for rule in self.learning.populations)
+            sizes = (p.size for p, own in zip(self.populations, random, strict=True) if own)
+            synapses += sum(sizes) * blocks[self.readout.name]
         for what, needed, there in (
             ("channels", self.channels, chip.channels),
             ("neurons", sum(blocks.values()) * lanes, chip.neurons),
@@ -310,13 +283,24 @@ class Image:
                     continue
                 count = self.chip.axon.count.max if projection.pre == self.input_name else 1
                 times = count << projection.scale
-                low += _sums(np.minimum(projection.weights, 0)) * times
-                high += _sums(np.maximum(projection.weights, 0)) * times
+                least, most = self._extremes(projection)
+                low += _sums(np.minimum(least, 0)) * times
+                high += _sums(np.maximum(most, 0)) * times
             for j in np.flatnonzero((low < fmt.min) | (high > fmt.max))[:1]:
                 raise ValueError(
                     f"{population.name}: neuron {j} can receive {low[j]} to {high[j]} in one tick, "
                     f"which does not fit synapse.acc = {fmt}"
                 )
+
+    def _extremes(self, projection: Projection) -> tuple[Integers, Integers]:
+        """Return the smallest and the largest weights that `projection` can ever have."""
+        if self.learning is not None:
+            rule = self.learning.projections[self.projections.index(projection)]
+            if rule.weights:
+                fmt = self.chip.synapse.weight
+                shape = projection.weights.shape
+                return np.full(shape, fmt.min, np.int64), np.full(shape, fmt.max, np.int64)
+        return projection.weights, projection.weights
 
     @property
     def readout(self) -> Population:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datapath.chip import Chip
+from datapath.chip import Chip, Learn
 from datapath.format import Format
-from datapath.image import Delay, Image, Integers, Kind, Reset
+from datapath.integers import Integers
+from datapath.memory_formats import FLAG, KEEP, RANDOM, SHIFT, STRENGTH
 
 BUS = 32
 """Width of the host bus in bits."""
@@ -40,7 +41,8 @@ class Memory:
     """One memory.
 
     fields : of one lane, least significant first.  lanes : how often the fields repeat in a word.
-    state : written by the chip itself and cleared between recordings; otherwise loaded by the host.
+    state : written by the chip alone, before it is read in a recording; otherwise loaded by the
+    host, and on a chip that learns changed by UPDATE and LEARN as well.
     """
 
     name: str
@@ -77,37 +79,81 @@ class Memory:
 
 def control(chip: Chip) -> tuple[Field, ...]:
     """Return the registers the host writes before a run, one per bus word."""
-    return (
+    fields = (
         Field("populations", unsigned(chip.populations)),
         Field("channel_blocks", unsigned(chip.channel_blocks)),
+    )
+    if chip.learn is None:
+        return fields
+    return (
+        *fields,
+        Field("remember", FLAG),
+        Field("taps", unsigned(chip.learn.taps)),
+        Field("surrogate_shift", SHIFT),
+        Field("error_shift", SHIFT),
+        Field("keep_weights", KEEP),
+        Field("keep_delays", KEEP),
+        Field("sign_of_weight", FLAG),
+        Field("readout", unsigned(chip.populations - 1)),
+        Field("readout_block", unsigned(chip.neuron_blocks - 1)),
+    )
+
+
+def population_rule_fields(chip: Chip, learn: Learn) -> tuple[Field, ...]:
+    """Return the fields of an entry of the table of population rules."""
+    return (
+        Field("learns", FLAG),
+        Field("feedback", unsigned(chip.synapses - 1)),
+        Field("coefficient", learn.coefficient),
+        Field("drive_shift", SHIFT),
+        Field("signal_shift", SHIFT),
+        Field("strength", STRENGTH),
+        Field("target", learn.activity),
+    )
+
+
+def projection_rule_fields(chip: Chip, learn: Learn) -> tuple[Field, ...]:
+    """Return the fields of an entry of the table of projection rules."""
+    largest = max(chip.axon.delay.max, chip.synapse.delay.max)
+    return (
+        Field("weights", FLAG),
+        Field("delays", FLAG),
+        Field("words", unsigned(chip.synapses)),
+        Field("axons", unsigned(chip.axon.delays)),
+        Field("weight_limit", SHIFT),
+        Field("weight_rate", learn.rate),
+        Field("weight_shift", SHIFT),
+        Field("delay_scale", SHIFT),
+        Field("delay_limit", SHIFT),
+        Field("delay_rate", learn.rate),
+        Field("delay_shift", SHIFT),
+        Field("largest", unsigned(largest)),
     )
 
 
 def population_fields(chip: Chip) -> tuple[Field, ...]:
     """Return the fields of an entry of the population table."""
-    flag = Format(1, signed=False)
     return (
         Field("blocks", unsigned(chip.neuron_blocks)),
         Field("size", unsigned(chip.neurons)),
         Field("projections", unsigned(chip.projections)),
-        Field("readout", flag),
-        Field("zero", flag),
-        Field("emit", flag),
+        Field("readout", FLAG),
+        Field("zero", FLAG),
+        Field("emit", FLAG),
     )
 
 
 def projection_fields(chip: Chip) -> tuple[Field, ...]:
     """Return the fields of an entry of the projection table."""
-    flag = Format(1, signed=False)
     delays = max(chip.axon.delays, chip.synapse.dendritic, 1)
     return (
-        Field("neuron", flag),
+        Field("neuron", FLAG),
         Field("pre", unsigned(max(chip.channel_blocks, chip.neuron_blocks) - 1)),
         Field("size", unsigned(max(chip.channels, chip.neurons))),
-        Field("age", flag),
-        Field("axonal", flag),
-        Field("dendritic", flag),
-        Field("synaptic", flag),
+        Field("age", FLAG),
+        Field("axonal", FLAG),
+        Field("dendritic", FLAG),
+        Field("synaptic", FLAG),
         Field("delays", unsigned(delays - 1)),
         Field("resolution", unsigned(15)),
         Field("weights", unsigned(chip.synapses - 1)),
@@ -118,7 +164,6 @@ def projection_fields(chip: Chip) -> tuple[Field, ...]:
 def memories(chip: Chip) -> tuple[Memory, ...]:
     """Every memory of `chip`, in the order of the memory map."""
     lanes, axon, synapse, lif = chip.lanes, chip.axon, chip.synapse, chip.lif
-    spike = Format(1, signed=False)
     neuron = (
         Field("threshold", lif.v),
         Field("bias", lif.bias),
@@ -137,14 +182,17 @@ def memories(chip: Chip) -> tuple[Memory, ...]:
         loaded.append(Memory("dendritic_delays", synapse.dendritic, lanes, delay, False))
     if axon.delays:
         loaded.append(Memory("axonal_delays", axon.delays, 1, (Field("delay", axon.delay),), False))
+    if chip.learn is not None:
+        loaded += _learned(chip, chip.learn)
     count, acc = (Field("count", axon.count),), (Field("acc", synapse.acc),)
+    activity = () if chip.learn is None else (Field("activity", chip.learn.activity),)
     state = [
         Memory("channel_history", chip.channel_blocks * axon.channel_steps, lanes, count, True),
         Memory(
             "neuron_history",
             chip.neuron_blocks * axon.neuron_steps,
             lanes,
-            (Field("spike", spike),),
+            (Field("spike", FLAG),),
             True,
         ),
         *(
@@ -152,10 +200,49 @@ def memories(chip: Chip) -> tuple[Memory, ...]:
             Memory(f"accumulators_{lane}", chip.neuron_blocks * synapse.slots, 1, acc, True)
             for lane in range(lanes)
         ),
-        Memory("membranes", chip.neuron_blocks, lanes, (Field("v", lif.v),), True),
+        Memory("membranes", chip.neuron_blocks, lanes, (Field("v", lif.v), *activity), True),
         Memory("scores", chip.readout.classes, 1, (Field("score", chip.readout.score),), True),
     ]
+    if chip.learn is not None:
+        filtered = (Field("filtered", chip.learn.filtered),)
+        words = chip.neuron_blocks * chip.learn.steps
+        value = (Field("value", chip.learn.lookup),)
+        state += [
+            Memory("lookup_history", words, lanes, value, True),
+            Memory("filtered", chip.neuron_blocks, lanes, filtered, True),
+        ]
     return (*loaded, *state)
+
+
+def _learned(chip: Chip, learn: Learn) -> list[Memory]:
+    """Every memory that the host loads on a chip that learns alone."""
+    lanes, synapse = chip.lanes, chip.synapse
+    weight = Field("fraction", learn.weight_fraction), Field("gradient", learn.weight_gradient)
+    delay = Field("fraction", learn.delay_fraction), Field("gradient", learn.delay_gradient)
+    loaded = [
+        Memory("population_rules", chip.populations, 1, population_rule_fields(chip, learn), False),
+        Memory("projection_rules", chip.projections, 1, projection_rule_fields(chip, learn), False),
+        *(
+            # One table per lane: every lane looks up a number of its own.
+            Memory(f"lookup_{lane}", 2 * learn.entries, 1, (Field("value", learn.lookup),), False)
+            for lane in range(lanes)
+        ),
+        Memory("taps", learn.taps, 1, (Field("tap", learn.tap),), False),
+        Memory("random", 1, lanes, (Field("state", RANDOM),), False),
+        Memory("weight_fractions", chip.synapses, lanes, weight[:1], False),
+        Memory("weight_gradients", chip.synapses, lanes, weight[1:], False),
+    ]
+    if synapse.synaptic:
+        loaded += [
+            Memory("synaptic_fractions", chip.synapses, lanes, delay[:1], False),
+            Memory("synaptic_gradients", chip.synapses, lanes, delay[1:], False),
+        ]
+    if chip.axon.delays:
+        loaded += [
+            Memory("axonal_fractions", chip.axon.delays, 1, delay[:1], False),
+            Memory("axonal_gradients", chip.axon.delays, 1, delay[1:], False),
+        ]
+    return loaded
 
 
 def addresses(chip: Chip) -> dict[str, int]:
@@ -214,107 +301,3 @@ def numbers(memory: Memory, beats: Beats) -> dict[str, Integers]:
         out[field.name] = lanes[:, :, at : at + width] @ place
         at += width
     return out
-
-
-def _lanes(values: Integers, lanes: int) -> Integers:
-    """Pad the last axis to whole words and split it: int64[..., blocks, lanes]."""
-    blocks = -(-values.shape[-1] // lanes)
-    padded = np.zeros((*values.shape[:-1], blocks * lanes), np.int64)
-    padded[..., : values.shape[-1]] = values
-    return padded.reshape(*values.shape[:-1], blocks, lanes)
-
-
-def controls(image: Image) -> dict[str, int]:
-    """Value of every control register."""
-    return {
-        "populations": len(image.populations),
-        "channel_blocks": -(-image.channels // image.chip.lanes),
-    }
-
-
-def contents(image: Image) -> dict[str, Beats]:
-    """Fill every memory the host loads: uint32[words in use, beats] by memory name.
-
-    Projections are sorted by the population they reach, in update order; words past those in use
-    are never read.
-    """
-    lanes = image.chip.lanes
-    blocks = {p.name: -(-p.size // lanes) for p in image.populations}
-    first: dict[str, int] = {image.input_name: 0}
-    at = 0
-    for population in image.populations:
-        first[population.name] = at
-        at += blocks[population.name]
-    order = sorted(image.projections, key=lambda p: first[p.post])
-    table: list[list[int]] = []
-    weights: list[Integers] = []
-    synaptic: list[Integers] = []
-    dendritic: list[Integers] = []
-    axonal: list[Integers] = []
-    for projection in order:
-        mode = projection.delay
-        rows = _lanes(projection.weights.T, lanes).reshape(-1, lanes)
-        base = {
-            Delay.AXONAL: sum(map(len, axonal)),
-            Delay.DENDRITIC: sum(map(len, dendritic)),
-        }
-        table.append(
-            [
-                int(projection.pre != image.input_name),
-                first[projection.pre],
-                image.source_size(projection),
-                image.age(projection),
-                int(mode is Delay.AXONAL),
-                int(mode is Delay.DENDRITIC),
-                int(mode is Delay.SYNAPTIC),
-                base.get(mode, 0),
-                projection.resolution,
-                sum(map(len, weights)),
-                projection.scale,
-            ]
-        )
-        weights.append(rows)
-        if mode is Delay.SYNAPTIC:
-            synaptic.append(_lanes(projection.delays.T, lanes).reshape(-1, lanes))
-        else:
-            synaptic.append(np.zeros_like(rows))
-        if mode is Delay.AXONAL:
-            axonal.append(projection.delays[:, None])
-        if mode is Delay.DENDRITIC:
-            dendritic.append(_lanes(projection.delays, lanes))
-    columns: dict[str, list[Integers]] = {
-        "populations": _columns(
-            [
-                [
-                    blocks[p.name],
-                    p.size,
-                    sum(q.post == p.name for q in order),
-                    int(p.kind is Kind.READOUT),
-                    int(p.reset is Reset.ZERO),
-                    int(p.emit),
-                ]
-                for p in image.populations
-            ],
-            len(population_fields(image.chip)),
-        ),
-        "projections": _columns(table, len(projection_fields(image.chip))),
-        "neurons": [
-            np.concatenate([_lanes(getattr(p, name), lanes) for p in image.populations])
-            for name in ("threshold", "bias", "coefficient")
-        ],
-        "weights": [_stack(weights, lanes)],
-        "synaptic_delays": [_stack(synaptic, lanes)],
-        "dendritic_delays": [_stack(dendritic, lanes)],
-        "axonal_delays": [_stack(axonal, 1)],
-    }
-    return {m.name: words(m, columns[m.name]) for m in memories(image.chip) if not m.state}
-
-
-def _columns(rows: list[list[int]], fields: int) -> list[Integers]:
-    """One int64[words, 1] per field of a table given row by row."""
-    table = np.array(rows, np.int64).reshape(len(rows), fields)
-    return [table[:, n : n + 1] for n in range(fields)]
-
-
-def _stack(parts: list[Integers], lanes: int) -> Integers:
-    return np.concatenate([np.zeros((0, lanes), np.int64), *parts])

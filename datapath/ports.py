@@ -10,11 +10,13 @@ from datapath.memory import BUS, Field, bus_addresses, unsigned
 
 
 class Command(IntEnum):
-    """Operations of the input stream `i`."""
+    """Operations of the input stream `i`; the last two on chips that learn."""
 
     EVENT = 0
     TICK = 1
     CLEAR = 2
+    LEARN = 3
+    UPDATE = 4
 
 
 class Result(IntEnum):
@@ -29,11 +31,20 @@ _OP = Format(2, signed=False)
 _FLAG = Format(1, signed=False)
 
 
+def commands(chip: Chip) -> tuple[Command, ...]:
+    """Return the operations that `chip` knows."""
+    return tuple(op for op in Command if op < Command.LEARN or chip.learn is not None)
+
+
 def command(chip: Chip) -> tuple[Field, ...]:
     """Return the payload of the input stream `i`."""
+    if chip.learn is None:
+        op, most = _OP, chip.channels
+    else:
+        op, most = Format(3, signed=False), max(chip.channels, chip.readout.classes)
     return (
-        Field("op", _OP),
-        Field("channel", unsigned(chip.channels - 1)),
+        Field("op", op),
+        Field("channel", unsigned(most - 1)),
         Field("count", chip.axon.count),
     )
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from datapath import ports, timing
 from datapath.chip import Chip
+from datapath.contents import contents, controls
 from datapath.files import digest
 from datapath.format import Format
 from datapath.image import Image
-from datapath.memory import BUS, Field, Memory, addresses, contents, control, controls, memories
+from datapath.memory import BUS, Field, Memory, addresses, control, memories
 from datapath.schema import chip_digest
 
 MEANING = {
@@ -39,12 +40,49 @@ MEANING = {
     "synaptic_delays.delay": "of the synapse at the same place in `weights`",
     "dendritic_delays.delay": "of a target neuron",
     "axonal_delays.delay": "of a source",
+    "control.remember": "1: every TICK writes the history that LEARN reads",
+    "control.taps": "taps in use",
+    "control.surrogate_shift": "right shift of a membrane's distance to its threshold",
+    "control.error_shift": "right shift of a membrane's distance to the largest readout",
+    "control.keep_weights": "of a weight's gradient, (2**n - 1) / 2**n stays after an UPDATE",
+    "control.keep_delays": "likewise of a delay's",
+    "control.sign_of_weight": "1: a synaptic delay learns by the sign of its weight",
+    "control.readout": "entry of the readout in `populations`",
+    "control.readout_block": "its first block",
+    "population_rules.learns": "1: it has a learning signal",
+    "population_rules.feedback": "first word of its feedback in `weights`, a row per neuron",
+    "population_rules.coefficient": "of the filtered signal, per tick",
+    "population_rules.drive_shift": "right shift of surrogate times fed-back error",
+    "population_rules.signal_shift": "right shift of the filtered signal",
+    "population_rules.strength": "0: off; n: spikes beyond the target are shifted left by n - 1",
+    "population_rules.target": "spikes of a neuron in a recording",
+    "projection_rules.weights": "1: weights learn",
+    "projection_rules.delays": "1: delays learn",
+    "projection_rules.words": "words of weights",
+    "projection_rules.axons": "words of axonal delays",
+    "projection_rules.weight_limit": "a gradient counts as at most 2**n - 1",
+    "projection_rules.weight_rate": "factor of a step",
+    "projection_rules.weight_shift": "right shift of a step, stochastically rounded",
+    "projection_rules.delay_scale": "right shift of weight times gradient or slope",
+    "projection_rules.delay_limit": "a gradient counts as at most 2**n - 1",
+    "projection_rules.delay_rate": "factor of a step",
+    "projection_rules.delay_shift": "right shift of a step, stochastically rounded",
+    "projection_rules.largest": "largest delay word",
+    "lookup.value": "first half: surrogate derivatives; second half: error levels",
+    "taps.tap": "of the derivative in time, at distances 1, 2, ...",
+    "random.state": "of the random number generator of a lane, not 0",
+    "weight_fractions.fraction": "bits of the master word below the weight at the same place",
+    "weight_gradients.gradient": "of the weight at the same place",
+    "synaptic_fractions.fraction": "bits of the master word below the delay at the same place",
+    "synaptic_gradients.gradient": "of the synaptic delay at the same place",
+    "axonal_fractions.fraction": "bits of the master word below the delay at the same place",
+    "axonal_gradients.gradient": "of the axonal delay at the same place",
     "host.address": "in beats",
     "host.data": "beat to be written",
     "host.write": "1: write `data` to `address`",
     "host.read": "1: read `address`; the beat comes in `result`",
     "i.op": "what to do",
-    "i.channel": "input channel of an EVENT",
+    "i.channel": "input channel of an EVENT, label of a LEARN",
     "i.count": "events on it",
     "o.op": "what it is",
     "o.index": "neuron of its population, readout, or winner",
@@ -61,6 +99,8 @@ OPERATIONS = {
     "i.EVENT": "`count` events on `channel` in the coming tick",
     "i.TICK": "run the tick",
     "i.CLEAR": "start a recording",
+    "i.LEARN": "the recording is over and had the label `channel`: add its gradients",
+    "i.UPDATE": "turn gradients into steps",
     "o.SPIKE": "neuron `index` fired",
     "o.READOUT": "readout `index` has membrane `value`",
     "o.END": "the tick is over; `index` leads with score `value`",
@@ -74,6 +114,11 @@ of a word in rising order: the word is stored with its last beat. A beat that is
 `result` {timing.READ} clocks later; where there is no word, it is 0. Control registers hold their
 value until they are written. Accesses while the chip is not idle do not happen.
 """
+
+
+def meaning_key(owner: str, field: Field) -> str:
+    """Return the key of `field` in MEANING; memories of single lanes share theirs."""
+    return f"{owner.rstrip('0123456789').rstrip('_')}.{field.name}"
 
 
 def placed(fields: Iterable[Field]) -> Iterator[tuple[Field, int]]:
@@ -121,7 +166,7 @@ def _fields(owner: str, fields: Iterable[Field]) -> str:
                 bits(field.fmt, at),
                 f"`{field.name}`",
                 kind(field.fmt),
-                MEANING[f"{owner}.{field.name}"],
+                MEANING[meaning_key(owner, field)],
             )
             for field, at in placed(fields)
         ),
@@ -161,7 +206,7 @@ def _words(chip: Chip) -> Iterator[str]:
                 )
 
 
-def _stream(name: str, fields: Iterable[Field], ops: type[ports.Command | ports.Result]) -> str:
+def _stream(name: str, fields: Iterable[Field], ops: Iterable[ports.Command | ports.Result]) -> str:
     rows = ((int(op), op.name, OPERATIONS[f"{name}.{op.name}"]) for op in ops)
     return f"{_fields(name, fields)}\n{_table(('op', 'name', 'meaning'), rows)}"
 
@@ -201,7 +246,7 @@ def registers(image: Image) -> str:
         "## Words\n",
         *_words(chip),
         "## Commands: stream `i`\n",
-        _stream("i", ports.command(chip), ports.Command),
+        _stream("i", ports.command(chip), ports.commands(chip)),
         "## Results: stream `o`\n",
         _stream("o", ports.result(chip), ports.Result),
         "## Probe: every lane\n",

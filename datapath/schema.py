@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NoReturn, cast, get_type_hints
 
-from datapath.chip import Chip, choice
+from datapath.chip import Chip, Learn, choice
 from datapath.format import Format
 
 SCHEMA = 1
@@ -120,6 +120,8 @@ def _plain(value: Any, kind: Any) -> Any:
         return {"width": int(value.width), "frac": int(value.frac), "signed": bool(value.signed)}
     if kind in (int, bool):
         return kind(value)
+    if kind == Learn | None:
+        return None if value is None else _plain(value, Learn)
     if issubclass(kind, StrEnum):
         return str(value)
     hints = get_type_hints(kind)
@@ -136,6 +138,8 @@ def _built(value: object, kind: Any, where: str) -> Any:
             raise ValueError(f"{dot}{error}") from None
     if kind in (int, bool):
         return typed(value, kind, where)
+    if kind == Learn | None:
+        return None if value is None else _built(value, Learn, where)
     if issubclass(kind, StrEnum):
         return choice(where, typed(value, str, where), kind)
     hints = get_type_hints(kind)

@@ -31,6 +31,35 @@ EMIT = 8
 READ = 5
 """From a read on the host bus to its beat in `result`."""
 
+LEVELS = 12
+"""Look up the error levels of a readout population, beside its blocks."""
+
+LEARN = 4
+"""Accept a LEARN and send its end marker, beside one cycle per word of the accumulators."""
+
+STEP = 2
+"""One tick of the sweep."""
+
+STEP_POPULATION = 2
+"""One population in one tick of the sweep: read its entry and its rule."""
+
+SIGNAL = 4
+SIGNAL_BLOCK = 6
+SIGNAL_NEURON = 1
+FEEDBACK = 12
+"""Filter the signal of a population, of a block, look at a neuron, and feed one's errors back."""
+
+SLOPE = 12
+"""Fill and drain the derivative of a population, beside 2 K + 1 cycles per block."""
+
+CREDIT = 14
+AXON = 12
+"""Fill and drain the credit of a projection, and add up what one axon gets."""
+
+UPDATE = 8
+UPDATE_PROJECTION = 14
+"""Accept an UPDATE and send its end marker; fill and drain the update of a projection."""
+
 
 def clear_cycles(chip: Chip) -> int:
     """Cycles in which a CLEAR command empties every state memory, side by side."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Delay
-from datapath.image import Integers
+from datapath.integers import Integers
 from model.network import Network, Projection
 
 COARSEST = 15

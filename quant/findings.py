@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from datapath import Format, Image
-from datapath.image import Integers
+from datapath.integers import Integers
 from emulator.chip import run
 from model import Lif, Network, simulate
 from model.network import Floats

@@ -46,6 +46,7 @@ def chip_for(network: Network, options: Options) -> Chip:
             compare=options.compare,
         ),
         readout=Readout(score=Format(min(WIDEST, score)), classes=network.readout.size),
+        learn=None,
     )
 
 

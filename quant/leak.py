@@ -6,7 +6,7 @@ import numpy as np
 
 from datapath import Leak
 from datapath import Lif as LifParameters
-from datapath.image import Integers
+from datapath.integers import Integers
 from model.network import Floats
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datapath import Chip, Delay, Format
-from datapath.image import Integers
+from datapath.integers import Integers
 from model import Input, Lif, Network, Projection, Readout
 from model.network import Floats
 from quant.calibrate import Ranges

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Format, Rounding
-from datapath.image import Integers
+from datapath.integers import Integers
 from model.network import Floats
 from quant.grid import on_grid
 from quant.options import Granularity, Scale

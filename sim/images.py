@@ -79,6 +79,7 @@ def random_chip(rng: Rng, lanes: int) -> Chip:
         readout=Readout(
             score=Format(v.width + _between(rng, 0, 6)), classes=_between(rng, 1, neurons)
         ),
+        learn=None,
     )
 
 

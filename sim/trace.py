@@ -10,17 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Chip, Image, ports, timing
-from datapath.memory import (
-    Beats,
-    Memory,
-    addresses,
-    contents,
-    control,
-    controls,
-    memories,
-    numbers,
-    words,
-)
+from datapath.contents import contents, controls
+from datapath.memory import Beats, Memory, addresses, control, memories, numbers, words
 from datapath.ports import Command
 
 Integers = NDArray[np.int64]

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from datapath import Delay, Format, Image, Kind, Population, Projection, Reset, archive, ports
 from datapath.arrays import packed, unpacked
 from datapath.catalog import CHIPS, DIGITS_SYNAPTIC, TINY
+from datapath.contents import contents, controls
 from datapath.export import export, load_mem, mem
 from datapath.files import (
     chip_digest,
@@ -36,8 +37,8 @@ from datapath.files import (
     read_extra,
     save,
 )
-from datapath.memory import Field, Memory, addresses, contents, control, controls, memories, words
-from datapath.registers import MEANING
+from datapath.memory import Field, Memory, addresses, control, memories, words
+from datapath.registers import MEANING, meaning_key
 from datapath.schema import readable
 from datapath.zipped import LARGEST_FILES, unzipped, zipped
 
@@ -1065,7 +1066,7 @@ def test_every_field_has_a_meaning(chip):
     owners |= {"host": ports.host(chip), "probe": ports.probe(chip)}
     for owner, fields in owners.items():
         for field in fields:
-            assert MEANING[f"{owner}.{field.name}"]
+            assert MEANING[meaning_key(owner, field)]
 
 
 def test_the_register_map_says_where_everything_is(tmp_path):

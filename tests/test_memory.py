@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 
 from datapath import Chip, Delay, Format, Image, Kind, Population, Projection, Reset, ports
 from datapath.catalog import CHIPS, DIGITS_AXONAL, TINY
+from datapath.contents import contents, controls
 from datapath.memory import (
     BUS,
     Field,
     Memory,
     addresses,
     bus_addresses,
-    contents,
     control,
-    controls,
     memories,
     numbers,
     unsigned,
