@@ -9,6 +9,13 @@ AXON, SYNAPSE = "sim/test_axon.py", "sim/test_synapse.py"
 TINY, SHIFT = (
     f"sim/test_chip.py::test_hundreds_of_recordings[{name}]" for name in ("tiny", "tiny-shift")
 )
+SEGMENT, HEAVY = (
+    f"tests/test_chip.py::test_{name}"
+    for name in (
+        "delays_reach_over_the_end_of_a_segment",
+        "many_rows_of_heavy_weights_are_summed_exactly",
+    )
+)
 AFRESH = "sim/test_chip.py::test_a_recording_starts_afresh_even_if_the_last_was_broken_off"
 
 
@@ -363,6 +370,111 @@ MUTANTS: tuple[Mutant, ...] = (
         "(t + delays[j]) & last",
         "a synaptic delay forgets its resolution: any above 0",
         SYNAPSE,
+    ),
+    Mutant(
+        "emulator/fixed.py",
+        "lift = ((1 << k) >> 1) * (rounding == NEAREST)",
+        "lift = (1 << k) * (rounding == NEAREST)",
+        "nearest rounds half a step too far: every second product",
+        LIF,
+    ),
+    Mutant(
+        "emulator/lif.py",
+        "u[n] = saturate(total[n], p.v)",
+        "u[n] = total[n]",
+        "a membrane leaves its format: a sum out of range",
+        LIF,
+    ),
+    Mutant(
+        "emulator/lif.py",
+        "fired * (u[n] if zero else threshold[n])",
+        "fired * threshold[n]",
+        "a reset to zero takes the threshold off: a sum above it",
+        LIF,
+    ),
+    Mutant(
+        "emulator/lif.py",
+        "p.rounding) * (coefficient != 0)",
+        "p.rounding)",
+        "coefficient 0 leaks all: a shift leak without leak",
+        LIF,
+    ),
+    Mutant(
+        "emulator/synapse.py",
+        "acc[t & last, j] = 0",
+        "acc[t & last, j] += 0",
+        "sums are not emptied: the same slot one ring later",
+        SYNAPSE,
+    ),
+    Mutant(
+        "emulator/readout.py",
+        "scores[k] = saturate(total, fmt)",
+        "scores[k] = total",
+        "a score grows beyond its format: membranes that stay",
+        READOUT,
+    ),
+    Mutant(
+        "emulator/kernels/deliver.py",
+        "out[base + j] += k * weights[a + j] + m * weights[b + j]",
+        "out[base + j] += k * weights[a + j] + k * weights[b + j]",
+        "a source is counted as often as the one before: different counts in a tick",
+        TINY,
+    ),
+    Mutant(
+        "emulator/kernels/deliver.py",
+        "slot = (t + axon_ticks[axons + source]) & (queued.shape[0] - 1)",
+        "slot = (t + axon_ticks[axons]) & (queued.shape[0] - 1)",
+        "every axon has the delay of the first: different axonal delays",
+        TINY,
+    ),
+    Mutant(
+        "emulator/kernels/deliver.py",
+        "ahead[k] = ahead[k + span - kept]",
+        "ahead[k] = 0",
+        "sums on their way are lost: a delay over the end of a segment",
+        SEGMENT,
+    ),
+    Mutant(
+        "emulator/kernels/recording.py",
+        "queued[q, slot] = 0",
+        "queued[q, slot] += 0",
+        "events stay in their queue: an axonal delay, and ticks a whole ring later",
+        TINY,
+    ),
+    Mutant(
+        "emulator/kernels/recording.py",
+        "v[:] = 0",
+        "v[0] = 0",
+        "membranes survive a CLEAR: a recording behind another",
+        TINY,
+    ),
+    Mutant(
+        "emulator/kernels/recording.py",
+        "saturated_ticks[r, t] |= beyond > 0",
+        "saturated_ticks[r, t] = beyond > 0",
+        "only the last population flags: one before it saturates",
+        TINY,
+    ),
+    Mutant(
+        "emulator/kernels/recording.py",
+        "cycles[r, t] += (end - begin) * projections[q, COST]",
+        "cycles[r, t] += projections[q, COST]",
+        "deliveries take the clocks of one: several sources in a tick",
+        TINY,
+    ),
+    Mutant(
+        "emulator/kernels/tables.py",
+        "self.turn = 1 << max(axonal, default=0).bit_length()",
+        "self.turn = 1 << max(1, *axonal, 0).bit_length() - 1",
+        "the queues are half as long: the longest axonal delay",
+        TINY,
+    ),
+    Mutant(
+        "emulator/kernels/tables.py",
+        "row[LIMIT] = np.iinfo(self.rows.dtype).max //",
+        "row[LIMIT] = 4 * np.iinfo(self.rows.dtype).max //",
+        "a narrow sum of rows wraps: many heavy weights",
+        HEAVY,
     ),
     Mutant(
         "emulator/kernels/tables.py",
