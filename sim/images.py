@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,14 +16,20 @@ from datapath import (
     Image,
     Kind,
     Leak,
+    Learn,
+    Learning,
     Lif,
     Population,
+    PopulationRule,
     Projection,
+    ProjectionRule,
     Readout,
     Reset,
     Rounding,
     Synapse,
 )
+from datapath.learning import feedback_projection
+from datapath.memory_formats import KEEP, RANDOM, SHIFT, STRENGTH
 from sim.stimulus import noise
 
 Integers = NDArray[np.int64]
@@ -83,6 +91,52 @@ def random_chip(rng: Rng, lanes: int) -> Chip:
     )
 
 
+def random_learning_chip(rng: Rng, lanes: int) -> Chip:
+    """Draw a small chip that learns, with `lanes` lanes and formats of any width."""
+    chip = random_chip(rng, lanes)
+    learn = _random_learn(rng)
+    axon, synapse = chip.axon, chip.synapse
+    packed = learn.signal.width + learn.slope.width
+    return replace(
+        chip,
+        synapses=_between(rng, 64, 384),
+        axon=replace(
+            axon,
+            channel_steps=learn.steps << _between(rng, 0, 1),
+            neuron_steps=learn.steps << _between(rng, 0, 1),
+        ),
+        synapse=replace(
+            synapse,
+            acc=Format(max(packed, synapse.weight.width + _between(rng, 10, 22))),
+            slots=1 << _between(rng, 2, 5),
+            dendritic=_between(rng, 0, 1) * _between(rng, 1, 8),
+            synaptic=rng.random() < 0.7,
+        ),
+        learn=learn,
+    )
+
+
+def _random_learn(rng: Rng) -> Learn:
+    width = _between(rng, 2, 10)
+    return Learn(
+        steps=1 << _between(rng, 3, 5),
+        lookup=Format(_between(rng, 1, 8), signed=False),
+        entries=1 << _between(rng, 1, 6),
+        coefficient=Format(width, _between(rng, 1, width - 1), signed=False),
+        filtered=Format(_between(rng, 3, 24)),
+        signal=Format(_between(rng, 2, 14)),
+        slope=Format(_between(rng, 2, 14)),
+        tap=Format(_between(rng, 1, 6), _between(rng, 0, 6), signed=False),
+        taps=_between(rng, 1, 8),
+        weight_gradient=Format(_between(rng, 4, 26)),
+        delay_gradient=Format(_between(rng, 4, 26)),
+        weight_fraction=Format(_between(rng, 1, 8), signed=False),
+        delay_fraction=Format(_between(rng, 1, 8), signed=False),
+        rate=Format(_between(rng, 1, 8), signed=False),
+        activity=Format(_between(rng, 1, 5), signed=False),
+    )
+
+
 def random_image(rng: Rng, chip: Chip, steps: int) -> Image:
     """Draw a network that fits `chip`, of up to all its populations and projections.
 
@@ -135,6 +189,144 @@ def random_counts(rng: Rng, image: Image, recordings: int) -> Integers:
     many = np.where(rng.random(shape) < 0.05, most + rng.integers(1, most + 2, shape), 1)
     many = np.where(rng.random(shape) < 0.3, rng.integers(1, most, shape, endpoint=True), many)
     return np.where(rng.random(shape) < density, many, 0).astype(np.int64)
+
+
+def random_learning(rng: Rng, image: Image) -> Image:
+    """Let `image`, on a chip that learns, learn as much as its chip can hold.
+
+    Rules, tables, taps, gradients and fractions lean towards their corners; populations take the
+    weights to the readout or fixed feedback, some populations and projections do not learn.
+    """
+    chip, learn = image.chip, image.chip.learn
+    if learn is None:
+        raise ValueError("learning: the chip is built without learning")
+    taps = _between(rng, 0, min(learn.taps, (chip.synapse.slots - 1) // 2))
+    populations = _population_rules(rng, image, learn)
+    return replace(
+        image,
+        learning=Learning(
+            surrogate=_table(rng, learn),
+            levels=_table(rng, learn),
+            surrogate_shift=_shift(rng, chip.lif.v.width - 1),
+            error_shift=_shift(rng, chip.lif.v.width - 1),
+            taps=noise(rng, learn.tap, taps),
+            keep_weights=_between(rng, 0, 1) * _between(rng, 0, KEEP.max),
+            keep_delays=_between(rng, 0, 1) * _between(rng, 0, KEEP.max),
+            sign_of_weight=bool(rng.integers(2)),
+            random=rng.integers(1, RANDOM.max, chip.lanes, endpoint=True),
+            populations=populations,
+            projections=_Rules(image, learn, populations, taps).draw(rng),
+        ),
+    )
+
+
+def random_labels(rng: Rng, image: Image, recordings: int) -> Integers:
+    """Draw labels, int64[recordings]; some recordings have none, which is -1."""
+    labels = rng.integers(0, image.readout.size, recordings)
+    return np.where(rng.random(recordings) < 0.15, -1, labels)
+
+
+def _shift(rng: Rng, usual: int) -> int:
+    """Draw a right shift up to `usual`, sometimes any."""
+    return _between(rng, 0, SHIFT.max if rng.random() < 0.1 else min(usual, SHIFT.max))
+
+
+def _table(rng: Rng, learn: Learn) -> Integers:
+    """Draw a lookup table: falling, as a user's, or anything."""
+    table = noise(rng, learn.lookup, learn.entries)
+    return np.sort(table)[::-1] if rng.random() < 0.6 else table
+
+
+def _population_rules(rng: Rng, image: Image, learn: Learn) -> tuple[PopulationRule, ...]:
+    """Draw a rule for every population, fixed feedback as far as there is room for it."""
+    chip, classes = image.chip, image.readout.size
+    blocks = {p.name: -(-p.size // chip.lanes) for p in image.populations}
+    room = chip.synapses - sum(image.source_size(p) * blocks[p.post] for p in image.projections)
+    rules = []
+    for number, p in enumerate(image.populations):
+        hidden, need = p.kind is Kind.LIF, p.size * blocks[image.readout.name]
+        own = hidden and need <= room and rng.random() < 0.5
+        room -= need * own
+        reachable = own or not hidden or feedback_projection(image, number) is not None
+        one = 1 << learn.coefficient.frac
+        coefficient = min(one, int(noise(rng, learn.coefficient, 1)[0]))
+        rules.append(
+            PopulationRule(
+                learns=reachable and (not hidden or rng.random() < 0.9),
+                feedback=noise(rng, chip.synapse.weight, (p.size, classes)) if own else None,
+                coefficient=_between(rng, one * 3 // 4, one) if rng.random() < 0.6 else coefficient,
+                drive_shift=_shift(rng, (learn.lookup.width + chip.synapse.weight.width) // 2),
+                signal_shift=_shift(rng, max(1, learn.filtered.width - learn.signal.width)),
+                strength=_between(rng, 0, 1) * _between(rng, 0, STRENGTH.max // 2),
+                target=int(noise(rng, learn.activity, 1)[0]),
+            )
+        )
+    return tuple(rules)
+
+
+class _Rules:
+    """Draws rules of projections, none of which can drive a sum out of the accumulators."""
+
+    def __init__(
+        self, image: Image, learn: Learn, populations: tuple[PopulationRule, ...], taps: int
+    ) -> None:
+        self.image, self.learn, self.taps = image, learn, taps
+        pairs = zip(image.populations, populations, strict=True)
+        self.learns = {p.name: rule.learns for p, rule in pairs}
+        self.free = {p.name: image.chip.synapse.acc.max for p in image.populations}
+        for p in image.projections:
+            self.free[p.post] -= int(np.abs(p.weights).sum(axis=1).max(initial=0)) * self._times(p)
+
+    def draw(self, rng: Rng) -> tuple[ProjectionRule, ...]:
+        """Draw a rule for every projection."""
+        return tuple(self._rule(rng, p) for p in self.image.projections)
+
+    def _times(self, p: Projection) -> int:
+        count = self.image.chip.axon.count.max if p.pre == self.image.input_name else 1
+        return count << p.scale
+
+    def _longest(self, p: Projection) -> int:
+        """Return the largest delay word that `p` may learn; less than 0 if it may not learn."""
+        axon, synapse = self.image.chip.axon, self.image.chip.synapse
+        if p.delay is Delay.AXONAL:
+            depth = axon.channel_steps if p.pre == self.image.input_name else axon.neuron_steps
+            return min(axon.delay.max, (depth - 1 - self.image.age(p)) >> p.resolution)
+        return min(synapse.delay.max, (synapse.slots - 1 - self.taps) >> p.resolution)
+
+    def _weights_learn(self, p: Projection) -> bool:
+        """Whether the accumulators hold every weight that `p` could learn; if so, it will."""
+        heaviest = -self.image.chip.synapse.weight.min * p.weights.shape[1] * self._times(p)
+        own = int(np.abs(p.weights).sum(axis=1).max(initial=0)) * self._times(p)
+        if self.free[p.post] < heaviest - own:
+            return False
+        self.free[p.post] -= heaviest - own
+        return True
+
+    def _rule(self, rng: Rng, p: Projection) -> ProjectionRule:
+        learn, most, longest = self.learn, int(p.delays.max(initial=0)), self._longest(p)
+        may = self.learns[p.post] and most <= longest
+        delays = may and p.delay in (Delay.AXONAL, Delay.SYNAPTIC) and rng.random() < 0.8
+        return ProjectionRule(
+            weights=may and rng.random() < 0.8 and self._weights_learn(p),
+            delays=delays,
+            weight_limit=_shift(rng, learn.weight_gradient.width),
+            weight_rate=int(noise(rng, learn.rate, 1)[0]),
+            weight_shift=_shift(rng, learn.rate.width),
+            delay_scale=_shift(rng, self.image.chip.synapse.weight.width),
+            delay_limit=_shift(rng, learn.delay_gradient.width),
+            delay_rate=int(noise(rng, learn.rate, 1)[0]),
+            delay_shift=_shift(rng, learn.rate.width),
+            largest=_between(rng, most, longest) if delays else most,
+            weight_fractions=noise(rng, learn.weight_fraction, p.weights.shape),
+            weight_gradients=_some(rng, learn.weight_gradient, p.weights.shape),
+            delay_fractions=noise(rng, learn.delay_fraction, p.delays.shape),
+            delay_gradients=_some(rng, learn.delay_gradient, p.delays.shape),
+        )
+
+
+def _some(rng: Rng, fmt: Format, shape: tuple[int, ...]) -> Integers:
+    """Draw what is left of earlier recordings: mostly nothing."""
+    return np.where(rng.random(shape) < 0.8, 0, noise(rng, fmt, shape))
 
 
 def _sizes(rng: Rng, chip: Chip) -> tuple[dict[str, Kind], dict[str, int]]:
