@@ -35,3 +35,21 @@ def shift_round(x, k, rounding):
     # No branch, so that a loop over neurons stays a vector loop.
     lift = ((1 << k) >> 1) * (rounding == NEAREST) + ((1 << k) - 1) * (rounding == ZERO) * (x < 0)
     return (x + lift) >> k
+
+
+@kernel
+def stochastic_round(x, k, r):
+    """Divide `x` by `2**k`, up or down as the `k` low bits of the random `r` have it.
+
+    k : from 0 to 31.  r : int64, 32 bits.
+    """
+    return (x + (r & ((1 << k) - 1))) >> k
+
+
+@kernel
+def next_random(r):
+    """Advance a generator whose state `r` is an int64 of 32 bits, and not 0."""
+    word = (1 << 32) - 1
+    r ^= (r << 13) & word
+    r ^= r >> 17
+    return r ^ ((r << 5) & word)

@@ -1,5 +1,7 @@
 """Every word means the same in plain Python integers, in APyTypes, in kernels and in gates."""
 
+import random
+
 import pytest
 from amaranth.hdl import Const, Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
@@ -8,7 +10,15 @@ from numba import njit
 
 import rtl.fixed
 from datapath import Format, Rounding
-from emulator.fixed import DEEPEST, ROUNDING, saturate, shift_round, wrap
+from emulator.fixed import (
+    DEEPEST,
+    ROUNDING,
+    next_random,
+    saturate,
+    shift_round,
+    stochastic_round,
+    wrap,
+)
 
 BITS = 8
 INPUTS = range(-(1 << (BITS - 1)), 1 << (BITS - 1))
@@ -51,6 +61,16 @@ class Plain:
             return (1 if x > 0 else -1) * (abs(x) >> k)
         return (x + ((1 << k >> 1) if rounding is Rounding.NEAREST else 0)) >> k
 
+    @staticmethod
+    def stochastic_round(x, k, r):
+        return (x + r % 2**k) // 2**k
+
+    @staticmethod
+    def next_random(r):
+        r = (r ^ r * 2**13) % 2**32
+        r = r ^ r // 2**17
+        return (r ^ r * 2**5) % 2**32
+
 
 class Apy:
     """The fixed-point library; it knows no unsigned numbers, which are half of a wider one."""
@@ -71,6 +91,11 @@ class Apy:
         exact = APyFixed(x, int_bits=BITS - k, frac_bits=k)
         whole = exact.cast(BITS + 1, 0, quantization=QUANTIZATION[rounding])
         return integer(whole, BITS + 1)
+
+    @staticmethod
+    def stochastic_round(x, k, r):
+        exact = APyFixed(x + r % 2**k, int_bits=BITS + 1 - k, frac_bits=k)
+        return integer(exact.cast(BITS + 1, 0, quantization=QuantizationMode.TRN), BITS + 1)
 
 
 def in_gates(build, inputs, *driven):
@@ -111,6 +136,16 @@ def wrapped(x, fmt):
 @njit
 def shifted(x, k, rounding):
     return shift_round(x, k, rounding)
+
+
+@njit
+def stochastically_rounded(x, k, r):
+    return stochastic_round(x, k, r)
+
+
+@njit
+def drawn(r):
+    return next_random(r)
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=str)
@@ -163,3 +198,57 @@ def test_saturate_in_the_widest_formats():
 
 def test_gates_take_constants():
     assert in_gates(lambda _: rtl.fixed.saturate(Const(100, 8), Format(4)), [0]) == [7]
+
+
+def test_stochastic_round():
+    for k in range(6):
+        for r in (0, 1, 2**k - 1, 2**k, 19, 2**32 - 1):
+            want = [Plain.stochastic_round(x, k, r) for x in INPUTS]
+            assert [stochastically_rounded(x, k, r) for x in INPUTS] == want
+            assert [Apy.stochastic_round(x, k, r) for x in INPUTS] == want
+
+
+def test_stochastic_round_by_the_deepest_shift():
+    # 2**46 / 2**31 is 2**15, and just below it is rounded up by all numbers but one.
+    assert stochastically_rounded(2**46 - 1, 31, 0) == 2**15 - 1
+    assert stochastically_rounded(2**46 - 1, 31, 1) == 2**15
+    assert stochastically_rounded(-(2**46), 31, 2**32 - 1) == -(2**15)
+
+
+def test_stochastic_round_has_no_bias():
+    for k in range(6):
+        for x in INPUTS:
+            assert sum(stochastically_rounded(x, k, r) for r in range(2**k)) == x
+
+
+def test_next_random():
+    # 1 ^ 1 << 13 = 8193; 8193 >> 17 = 0; 8193 ^ 8193 << 5 = 270369.
+    assert drawn(1) == 270369
+    rng = random.Random(0)
+    for r in (1, 2**31, 2**32 - 1, *(rng.randrange(1, 2**32) for _ in range(1000))):
+        assert drawn(r) == Plain.next_random(r)
+
+
+def test_random_numbers_come_back_after_all_others():
+    # A step is linear, a matrix of bits: its powers say when every state is where it was.
+    def times(a, b):
+        return [apply(a, column) for column in b]
+
+    def apply(matrix, r):
+        total = 0
+        for bit, column in enumerate(matrix):
+            total ^= column * (r >> bit & 1)
+        return total
+
+    def power(matrix, n):
+        result = [1 << bit for bit in range(32)]
+        while n:
+            result = times(result, matrix) if n & 1 else result
+            matrix, n = times(matrix, matrix), n >> 1
+        return result
+
+    one, step = [1 << bit for bit in range(32)], [drawn(1 << bit) for bit in range(32)]
+    period = 2**32 - 1
+    assert power(step, period) == one
+    # 2**32 - 1 = 3 * 5 * 17 * 257 * 65537.
+    assert all(power(step, period // prime) != one for prime in (3, 5, 17, 257, 65537))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from datapath import Delay, Format, Image, Kind, Projection, Reset
-from datapath.timing import EMIT, POPULATION, PROJECTION, ROW, TICK
+from datapath.timing import EMIT, LEVELS, POPULATION, PROJECTION, ROW, TICK
 from emulator.kernels.events import AT_ONCE
 from emulator.lif import Words, words
 
@@ -170,6 +170,8 @@ def _clocks(image: Image) -> int:
         total += POPULATION + _groups(population.size, lanes)
         if population.emit or population.kind is Kind.READOUT:
             total += EMIT + population.size
+        if population.kind is Kind.READOUT and image.learning is not None:
+            total += LEVELS + _groups(population.size, lanes)
     return total + sum(PROJECTION + image.source_size(p) for p in image.projections)
 
 
