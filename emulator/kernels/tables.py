@@ -171,7 +171,7 @@ def _clocks(image: Image) -> int:
         if population.emit or population.kind is Kind.READOUT:
             total += EMIT + population.size
         if population.kind is Kind.READOUT and image.learning is not None:
-            total += LEVELS + _groups(population.size, lanes)
+            total += LEVELS + 2 * _groups(population.size, lanes)
     return total + sum(PROJECTION + image.source_size(p) for p in image.projections)
 
 
