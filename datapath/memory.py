@@ -209,9 +209,16 @@ def memories(chip: Chip) -> tuple[Memory, ...]:
         value = (Field("value", chip.learn.lookup),)
         state += [
             Memory("lookup_history", words, lanes, value, True),
+            Memory("level_sums", chip.learn.steps, 1, (Field("sum", level_sum(chip)),), True),
             Memory("filtered", chip.neuron_blocks, lanes, filtered, True),
         ]
     return (*loaded, *state)
+
+
+def level_sum(chip: Chip) -> Format:
+    """Format of the error levels of all readouts together."""
+    assert chip.learn is not None
+    return unsigned(chip.learn.lookup.max * chip.readout.classes)
 
 
 def _learned(chip: Chip, learn: Learn) -> list[Memory]:
