@@ -31,34 +31,38 @@ EMIT = 8
 READ = 5
 """From a read on the host bus to its beat in `result`."""
 
-LEVELS = 12
-"""Look up the error levels of a readout population, beside its blocks."""
+LEVELS = 6
+"""Look up the error levels of a readout population, beside twice its blocks."""
 
-LEARN = 4
+LEARN = 5
 """Accept a LEARN and send its end marker, beside one cycle per word of the accumulators."""
 
-STEP = 2
+STEP = 3
 """One tick of the sweep."""
 
 STEP_POPULATION = 2
-"""One population in one tick of the sweep: read its entry and its rule."""
+"""One population in one tick of the sweep, or in an UPDATE: read its entry and its rule."""
 
-SIGNAL = 4
-SIGNAL_BLOCK = 6
-SIGNAL_NEURON = 1
-FEEDBACK = 12
-"""Filter the signal of a population, of a block, look at a neuron, and feed one's errors back."""
+SIGNAL = 25
+"""Fill and drain the signal of a population, beside one cycle per neuron of a LIF one."""
+
+SIGNAL_BLOCK = 4
+"""Look at a block and filter it."""
 
 SLOPE = 12
 """Fill and drain the derivative of a population, beside 2 K + 1 cycles per block."""
 
-CREDIT = 14
-AXON = 12
-"""Fill and drain the credit of a projection, and add up what one axon gets."""
+CREDIT = 24
+"""Fill and drain the credit of a projection, beside its sources and rows."""
+
+PASSED = 2
+"""Read the entry of a projection that does not learn, or not in this tick of the sweep."""
 
 UPDATE = 8
+"""Accept an UPDATE and send its end marker."""
+
 UPDATE_PROJECTION = 14
-"""Accept an UPDATE and send its end marker; fill and drain the update of a projection."""
+"""Fill and drain the update of a projection, beside its words and axons."""
 
 
 def clear_cycles(chip: Chip) -> int:
