@@ -57,7 +57,8 @@ def version(simulator: str) -> str:
 def simulate(component, bench: str, folder: Path) -> None:
     """Run every cocotb test of module `bench` on `component`, under the simulator that SIM names.
 
-    Skips the test where the simulator is missing; raises AssertionError with what a bench said.
+    Skips the test where the simulator is missing; raises AssertionError with what a comparison of
+    the bench said, RuntimeError with any other error of it.
     """
     simulator = chosen()
     build(verilog(component, "dut"), folder, simulator)
@@ -121,13 +122,16 @@ def _waves() -> bool:
 
 
 def _raise_failures(results: Path) -> None:
-    """Raise the first failure of a results file as an AssertionError."""
+    """Raise the first failure of a results file; a RuntimeError if it is no failed comparison."""
     cases = [*ElementTree.parse(results).getroot().iter("testcase")]
     if not cases:
         raise RuntimeError(f"no bench ran: see {results.with_name('test.log')}")
     for case in cases:
         for fault in (*case.iter("failure"), *case.iter("error")):
-            said = fault.get("message") or fault.get("error_msg") or fault.text or "failed"
+            said = fault.get("message") or fault.text or "failed"
+            kind = fault.get("type")
+            if kind != "AssertionError":
+                raise RuntimeError(f"{case.get('name')}: {kind}: {said}")
             raise AssertionError(f"{case.get('name')}: {said}")
 
 

@@ -102,12 +102,12 @@ class Bench:
         for name, value in given.items():
             getattr(ports, name).value = int(value)
         await self.edge
-        for _ in range(max(blocks, ROW)):
+        for clock in range(1, max(blocks, ROW) + 1):
             # A start while the stage is busy is not looked at.
             ports.start.value = int(rng.integers(2))
             ports.count.value = int(rng.integers(1, chip.axon.count.max + 1))
             await self.edge
-            assert bool(ports.busy.value)
+            assert bool(ports.busy.value), f"clock {clock} of a row of {blocks} blocks"
         ports.start.value = 0
         weights = self.words["weights"][row : row + blocks].ravel()
         acc = self.acc[:, block * lanes : (block + blocks) * lanes]
@@ -129,8 +129,9 @@ class Bench:
             await self.edge
             expected = inside.pop(0)
             if expected is not None:
-                got = unpack(int(ports.i.value), fmt, lanes)
                 said = f"tick {self.t}, block {block + n - SynapseStage.COLLECT}"
+                assert ports.i.value.is_resolvable, f"{said}: sums {ports.i.value}"
+                got = unpack(int(ports.i.value), fmt, lanes)
                 assert got == expected, f"{said}: sums {got}, emulator {expected}"
         await self.pause(max(0, COLLECTED - 1 - SynapseStage.COLLECT))
 

@@ -187,6 +187,7 @@ def test_many_rows_of_heavy_weights_are_summed_exactly():
     )
     rng = np.random.default_rng(4)
     weights = rng.choice([-2048, 2047], (3, 24))
+    weights[0] = 2047
     network = image(
         [population("out", Kind.READOUT, 3)],
         [projection("io", "in", "out", weights, scale=1)],
@@ -196,6 +197,8 @@ def test_many_rows_of_heavy_weights_are_summed_exactly():
     counts = rng.integers(0, 31, (2, 8, 24), endpoint=True)
     got = check(network, counts)
     assert got.sums["out"][0, 0].tolist() == (2 * weights @ counts[0, 0]).tolist()
+    got = check(network, np.ones((1, 8, 24), int))
+    assert got.sums["out"][0, 0, 0] == 2 * 24 * 2047
 
 
 def composed(image, counts):
