@@ -2,6 +2,7 @@
 
 from datapath import Rounding
 from emulator.kernels import kernel
+from emulator.kernels.machine import like, shift_right
 
 FLOOR, ZERO, NEAREST = range(3)
 ROUNDING = {Rounding.FLOOR: FLOOR, Rounding.ZERO: ZERO, Rounding.NEAREST: NEAREST}
@@ -13,9 +14,9 @@ DEEPEST = 62
 
 @kernel
 def saturate(x, fmt):
-    """Clamp `x` into `fmt`."""
+    """Clamp `x` into `fmt`, which the type of `x` holds."""
     top = (1 << (fmt.width - fmt.signed)) - 1
-    return min(max(x, -top - 1 if fmt.signed else 0), top)
+    return min(max(x, like(-top - 1 if fmt.signed else 0, x)), like(top, x))
 
 
 @kernel
@@ -29,12 +30,14 @@ def wrap(x, fmt):
 def shift_round(x, k, rounding):
     """Divide `x` by `2**k`.
 
-    k : from 0 to `DEEPEST`.  rounding : one of `ROUNDING`.
+    k : from 0 to `DEEPEST`, or as deep as the type of `x` allows.  rounding : one of `ROUNDING`.
     """
     # One right shift serves all three: what is added first lifts its floor to the wanted integer.
     # No branch, so that a loop over neurons stays a vector loop.
-    lift = ((1 << k) >> 1) * (rounding == NEAREST) + ((1 << k) - 1) * (rounding == ZERO) * (x < 0)
-    return (x + lift) >> k
+    near = like(((1 << k) >> 1) * (rounding == NEAREST), x)
+    rest = like(((1 << k) - 1) * (rounding == ZERO), x)
+    lift = like(near + like(rest * (x < 0), x), x)
+    return shift_right(like(x + lift, x), k)
 
 
 @kernel

@@ -9,6 +9,7 @@ from numba import njit
 from datapath import Compare, Format, Leak, Lif
 from emulator.fixed import DEEPEST, ROUNDING, saturate, shift_round
 from emulator.kernels import inner
+from emulator.kernels.machine import like
 
 
 class Words(NamedTuple):
@@ -40,7 +41,7 @@ def words(p: Lif) -> Words:
 def decayed(v, coefficient, p):
     """Leak the membrane `v`."""
     if p.multiply:
-        return shift_round(v * coefficient, p.frac, p.rounding)
+        return shift_round(like(v * coefficient, v), p.frac, p.rounding)
     return v - shift_round(v, min(coefficient, DEEPEST), p.rounding) * (coefficient != 0)
 
 
@@ -48,8 +49,9 @@ def decayed(v, coefficient, p):
 def advance(p, first, last, v, i, threshold, bias, coefficient, readout, zero, total, u):
     """Advance the membranes `first` to `last - 1` by one tick.
 
-    p : Words.  v : int64[n], updated in place.  total, u : int64[n], written: the sums before and
-    after saturation.  The other arrays are those of `lif`.
+    p : Words.  v : int64[n], updated in place; or int32[n], if that holds every product and sum, as
+    `threshold`, `bias`, `coefficient`, `total` and `u` then are too.  total, u : written: the sums
+    before and after saturation.  The other arguments are those of `lif`.
 
     Returns
     -------
@@ -57,14 +59,14 @@ def advance(p, first, last, v, i, threshold, bias, coefficient, readout, zero, t
     """
     # Unsigned: an index that might count from the end would cost these loops their vectors.
     begin, end = np.uint64(first), np.uint64(last)
-    spikes, beyond = 0, 0
+    spikes, beyond = v.dtype.type(0), v.dtype.type(0)
     for n in range(begin, end):
         total[n] = decayed(v[n], coefficient[n], p) + i[n] + bias[n]
     for n in range(begin, end):
         u[n] = saturate(total[n], p.v)
-        beyond += u[n] != total[n]
-        fired = (u[n] >= threshold[n] + p.strict) & (not readout)
-        spikes += fired
+        beyond = like(beyond + (u[n] != total[n]), u[n])
+        fired = (u[n] >= like(threshold[n] + p.strict, u[n])) & (not readout)
+        spikes = like(spikes + fired, u[n])
         v[n] = u[n] - fired * (u[n] if zero else threshold[n])
     return spikes, beyond
 

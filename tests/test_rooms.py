@@ -25,7 +25,11 @@ MAY_IMPORT = {
 }
 ROOMS = {*MAY_IMPORT, "ranvier"}
 # The rooms that hold the bits stand on little: everybody else's arithmetic is a float's.
-MAY_INSTALL = {"datapath": {"numpy"}, "emulator": {"numpy", "numba"}, "rtl": {"amaranth"}}
+MAY_INSTALL = {
+    "datapath": {"numpy"},
+    "emulator": {"numpy", "numba", "llvmlite"},
+    "rtl": {"amaranth"},
+}
 KERNELS = ("emulator/", "events/kernels/", "learn/kernels/", "model/kernels/")
 PYTHON = sorted(
     p for room in (*ROOMS, "bench", "tests", "tools") for p in ROOT.glob(f"{room}/**/*.py")

@@ -1,87 +1,67 @@
 """Counts as lists of events."""
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
 from emulator.kernels import inner, kernel
-
-GATHER = np.uint64(0x0102040810204080)
-"""Multiplying a word of eight bytes 0 or 1 by this brings them together in its top byte."""
-
+from emulator.kernels.machine import like, set_bits, set_items, trailing_zeros
 
 AT_ONCE = 4
 """Positions that `list_set` writes in any case, before it looks whether there are so many."""
 
 
-@intrinsic
-def trailing_zeros(typingctx, word):
-    """Position of the lowest set bit of `word`, uint64; 64 if there is none."""
-
-    def code(context, builder, signature, args):
-        return builder.cttz(args[0], context.get_constant(types.boolean, 0))
-
-    return types.uint64(types.uint64), code
-
-
-@intrinsic
-def set_bits(typingctx, word):
-    """Count the set bits of `word`, uint64."""
-
-    def code(context, builder, signature, args):
-        return builder.ctpop(args[0])
-
-    return types.uint64(types.uint64), code
-
-
 @inner
-def list_set(words, positions, n):
-    """Append to the first `n` positions those of the bytes of `words` that are 1; return how many.
+def list_bits(bits, first, positions, at):
+    """Write the positions of the set `bits` of a word, and `first`, to positions[at:].
 
-    words : uint64, in whole groups of eight; their bytes are 0 or 1.  positions : with room for
-    AT_ONCE more.
+    positions : with room for AT_ONCE more.
+
+    Returns
+    -------
+    Where the next ones go.
     """
-    at = np.uint64(n)
-    for first in range(np.uint64(0), np.uint64(words.shape[0]), np.uint64(8)):
-        # Sixty-four bytes become one word, whose few set bits are listed without a branch each.
-        bits = np.uint64(0)
-        for k in range(np.uint64(8)):
-            byte = (words[first + k] * GATHER) >> np.uint64(56)
-            bits |= byte << (np.uint64(8) * k)
-        last = at + set_bits(bits)
-        while True:
-            for k in range(np.uint64(AT_ONCE)):
-                positions[at + k] = np.uint64(8) * first + trailing_zeros(bits)
-                bits &= bits - np.uint64(1)
-            if bits == 0:
-                break
-            at += np.uint64(AT_ONCE)
-        at = last
-    return np.int64(at)
+    end = at + set_bits(bits)
+    while True:
+        # A few at once, because a branch for each costs more than writing some too many.
+        for k in range(np.uint64(AT_ONCE)):
+            positions[at + k] = first + trailing_zeros(bits)
+            bits &= bits - np.uint64(1)
+        if bits == 0:
+            return end
+        at += np.uint64(AT_ONCE)
 
 
 @kernel
 def list_events(counts, active, words, starts, channel, count):
     """List what is not zero, recording by recording, tick by tick, in the order of the channels.
 
-    counts : integers[recordings, steps, channels].  active : uint8, scratch for the channels of a
-    tick, in whole groups of 64; `words` is the same memory.  starts : int64[recordings, steps + 1],
-    channel, count : int64[events], written.
+    counts : integers[recordings, steps, channels].  active : uint8[64], zeros, scratch; `words` is
+    the same memory.  starts : int64[recordings, steps + 1], channel : uint32[events],
+    count : int64[events], written.
 
     Returns
     -------
     All counts, or-ed: no less than the largest, and negative if one is negative.
     """
-    n, united = 0, 0
+    n, united, group = np.uint64(0), 0, np.uint64(64)
+    channels = np.uint64(counts.shape[2])
+    whole = channels // group * group
     for r in range(counts.shape[0]):
         for t in range(counts.shape[1]):
             starts[r, t] = n
-            for c in range(counts.shape[2]):
-                active[c] = counts[r, t, c] != 0
-            last = list_set(words, channel, n)
-            for e in range(np.uint64(n), np.uint64(last)):
-                count[e] = counts[r, t, np.uint64(channel[e])]
-                united |= count[e]
+            last, row = n, np.uint64(r * counts.shape[1] + t) * channels
+            for c in range(np.uint64(0), whole, group):
+                last = list_bits(set_items(counts, row + c), c, channel, last)
+            for c in range(channels - whole):
+                active[c] = counts[r, t, whole + c] != 0
+            last = list_bits(set_items(active, np.uint64(0)), whole, channel, last)
+            seen = counts.dtype.type(0)
+            for c in range(channels):
+                seen = like(seen | counts[r, t, c], seen)
+            count[n:last] = 1
+            if seen > 1:
+                for e in range(n, last):
+                    count[e] = counts[r, t, channel[e]]
+            united |= seen
             n = last
         starts[r, counts.shape[1]] = n
     return united

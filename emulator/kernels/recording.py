@@ -15,7 +15,8 @@ from emulator.kernels.deliver import (
     spread,
     sum_rows,
 )
-from emulator.kernels.events import list_set, sort_events
+from emulator.kernels.events import list_bits, sort_events
+from emulator.kernels.machine import set_items
 from emulator.kernels.tables import (
     AHEAD,
     AXONS,
@@ -71,14 +72,16 @@ V, U, TOTAL = range(3)
 def list_spikes(v, u, first, size, active, words, spikes, counts):
     """List those of `size` neurons that fired, numbered from `first`, and count.
 
-    active, words : as in `list_set`.
+    active : uint8, scratch, in whole groups of 64.
     """
     begin, end = np.uint64(first), np.uint64(first + size)
     active[:] = 0
     for n in range(begin, end):
         active[n - begin] = v[n] != u[n]
-    last = list_set(words, spikes, first)
-    for k in range(begin, np.uint64(last)):
+    last = begin
+    for n in range(np.uint64(0), end - begin, np.uint64(64)):
+        last = list_bits(set_items(active, n), n, spikes, last)
+    for k in range(begin, last):
         counts[begin + np.uint64(spikes[k])] += 1
 
 
@@ -123,8 +126,8 @@ def deliver(
         to_dendrites = projections[q, DENDRITES] >= 0
         sum_rows(
             row_weights, projections[q, ROWS], projections[q, STRIDE], projections[q, FACTOR],
-            projections[q, LIMIT], sources, counts, begin, end, largest, part,
-            late if to_dendrites else now, 0 if to_dendrites else first,
+            projections[q, LIMIT], projections[q, SOURCES], sources, counts, begin, end, largest,
+            part, late if to_dendrites else now, 0 if to_dendrites else first,
         )  # fmt: skip
         if to_dendrites:
             spread(late, size, dendrite_offsets, projections[q, DENDRITES], ahead, here)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from datapath import Delay, Format, Image, Kind, Projection, Reset
+from datapath import Delay, Format, Image, Kind, Leak, Projection, Reset
 from datapath.timing import EMIT, LEVELS, POPULATION, PROJECTION, ROW, TICK
+from emulator.fixed import DEEPEST
 from emulator.kernels.events import AT_ONCE
 from emulator.lif import Words, words
 
@@ -18,6 +19,12 @@ BLOCK = 8
 
 SEGMENT = 256
 """Ticks whose input is added to the delayed sums at one go; a power of two."""
+
+FEW = 4
+"""Rows that are added up at a time where there are no more; int16 must hold their sum."""
+
+DEEPEST_SMALL = 30
+"""The deepest right shift of an int32 membrane."""
 
 LINE = 64
 """Bytes of a cache line; a row of weights takes whole ones."""
@@ -62,7 +69,8 @@ class Tables(NamedTuple):
     """What the kernels read.
 
     Projections are sorted by the population they reach, in update order.  Narrow tables have int16
-    `row_weights` and int32 `synapse_weights`, wide ones int64.
+    `row_weights` and int32 `synapse_weights`, wide ones int64.  Parameters of neurons are int32 if
+    that holds whatever becomes of a membrane, else int64.
     """
 
     lif: Words
@@ -72,9 +80,9 @@ class Tables(NamedTuple):
     span: int  # ticks of the delayed sums
     populations: Integers  # one row more ends the last one's neurons and projections
     projections: Integers
-    threshold: Integers
-    bias: Integers
-    coefficient: Integers
+    threshold: NDArray[np.int32] | Integers
+    bias: NDArray[np.int32] | Integers
+    coefficient: NDArray[np.int32] | Integers
     row_weights: NDArray[np.int16] | Integers
     synapse_weights: NDArray[np.int32] | Integers  # already scaled
     synapse_offsets: NDArray[np.uint32]  # in the delayed sums of the block
@@ -86,11 +94,11 @@ class Scratch(NamedTuple):
     """What the kernels of one thread write; nothing of it outlives a recording."""
 
     # Of every neuron.
-    v: Integers
-    total: Integers
-    u: Integers
+    v: NDArray[np.int32] | Integers
+    total: NDArray[np.int32] | Integers
+    u: NDArray[np.int32] | Integers
     now: NDArray[np.int32] | Integers  # sum of this tick
-    spikes: Integers  # a population's fired neurons, ascending
+    spikes: NDArray[np.uint32]  # a population's fired neurons, ascending
     ones: Integers  # how often each of them fired
     # Of a population.
     fired: Integers  # number of `spikes`
@@ -101,7 +109,7 @@ class Scratch(NamedTuple):
     ahead: NDArray[np.int32] | Integers  # delayed sums
     # Of the queues.
     queued: Integers  # how many, [projection, tick]
-    queue_source: Integers
+    queue_source: NDArray[np.uint32]
     queue_count: Integers
     # Input events of a segment, by channel.
     channel_start: NDArray[np.uint64]
@@ -112,11 +120,11 @@ class Scratch(NamedTuple):
 class Events(NamedTuple):
     """Input events of a few recordings, by tick."""
 
-    # Which channels of a tick are active, as bytes and as words of the same memory.
+    # Which of the last channels of a tick are active, as bytes and as words of the same memory.
     active: NDArray[np.uint8]
     words: NDArray[np.uint64]
     starts: Integers  # [recording, tick], and the end
-    channel: Integers
+    channel: NDArray[np.uint32]
     count: Integers
 
 
@@ -156,10 +164,25 @@ def _reach(projection: Projection) -> int:
 
 
 def is_narrow(image: Image) -> bool:
-    """Whether the small types hold every number of `image`."""
-    heaviest = max((int(np.abs(p.weights).max(initial=0)) for p in image.projections), default=0)
-    chip = image.chip
-    return heaviest < 1 << 14 and chip.synapse.acc.width <= 32 and chip.lif.v.width <= 32
+    """Whether the small types hold every weight and sum of `image`, and those of FEW rows."""
+    synapse = image.chip.synapse
+    return synapse.weight.width <= 14 and synapse.acc.width <= 32
+
+
+def has_small_membranes(image: Image) -> bool:
+    """Whether int32 holds every product and sum on the way of a membrane."""
+    axon, synapse, lif = image.chip.axon, image.chip.synapse, image.chip.lif
+    sums = dict.fromkeys((p.name for p in image.populations), 0)
+    for p in image.projections:
+        times = axon.count.max if p.pre == image.input_name else 1
+        sums[p.post] += p.weights.shape[1] * times * -synapse.weight.min << p.scale
+    received = min(max(sums.values()), -synapse.acc.min)
+    if lif.leak is Leak.MULTIPLY:
+        leaked = -lif.v.min * lif.coefficient.max + lif.one
+    else:
+        # As deep a shift as int32 allows must leave nothing of a membrane.
+        leaked = -2 * lif.v.min if lif.v.width < DEEPEST_SMALL else 1 << 31
+    return leaked + received - lif.bias.min < 1 << 31
 
 
 def _clocks(image: Image) -> int:
@@ -203,6 +226,7 @@ class _Layout:
     def __init__(self, image: Image) -> None:
         self.image = image
         small, middle = (np.int16, np.int32) if is_narrow(image) else (np.int64, np.int64)
+        self.membrane = np.dtype(np.int32 if has_small_membranes(image) else np.int64)
         self.rows, self.weights, self.offsets = _Pool(small), _Pool(middle), _Pool(np.uint32)
         self.dendrites, self.ticks = _Pool(np.uint32), _Pool(np.int64)
         self.number = {p.name: n for n, p in enumerate(image.populations)}
@@ -232,11 +256,14 @@ class _Layout:
             table[n, AHEAD] = table[n, AHEAD] if p.name in late else NOWHERE
         return table
 
-    def neurons(self, name: str, first: Integers) -> Integers:
+    def neurons(self, name: str, first: Integers) -> NDArray[np.int32] | Integers:
         """Lay out the parameter `name` of every neuron, populations from `first` on."""
-        array: Integers = aligned(int(first[-1]), np.int64)
+        array = aligned(int(first[-1]), self.membrane)
         for start, p in zip(first, self.image.populations, strict=False):
             array[start : start + p.size] = getattr(p, name)
+        if name == "coefficient" and self.image.chip.lif.leak is Leak.SHIFT:
+            deepest = DEEPEST_SMALL if self.membrane == np.int32 else DEEPEST
+            np.minimum(array, deepest, out=array)
         return array
 
     def projection(self, p: Projection) -> list[int]:
@@ -248,7 +275,7 @@ class _Layout:
         row[PRE], row[SOURCES] = self.number[p.pre], pre
         row[COST] = max(_groups(post, self.image.chip.lanes), ROW)
         row[FACTOR] = 1 << p.scale
-        row[LIMIT] = np.iinfo(self.rows.dtype).max // max(1, int(np.abs(p.weights).max(initial=0)))
+        row[LIMIT] = np.iinfo(self.rows.dtype).max // -self.image.chip.synapse.weight.min
         row[STRIDE] = stride
         late = p.delays << p.resolution
         if p.delay is Delay.SYNAPTIC:
@@ -262,8 +289,9 @@ class _Layout:
             row[SYNAPSES] = self.weights.add(weights)
             self.offsets.add(offsets)
             return row
-        rows = np.zeros((pre, stride), np.int64)
-        rows[:, :post] = p.weights.T
+        # The row behind the last one is nothing, which kernels add where they need one more.
+        rows = np.zeros((pre + 1, stride), np.int64)
+        rows[:pre, :post] = p.weights.T
         row[ROWS] = self.rows.add(rows)
         if p.delay is Delay.DENDRITIC:
             block, place = np.divmod(np.arange(post), BLOCK)
@@ -310,11 +338,11 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
     small, middle = t.row_weights.dtype, t.synapse_weights.dtype
     segment = min(steps, SEGMENT) * channels
     return Scratch(
-        v=aligned(neurons, np.int64),
-        total=aligned(neurons, np.int64),
-        u=aligned(neurons, np.int64),
+        v=aligned(neurons, t.threshold.dtype),
+        total=aligned(neurons, t.threshold.dtype),
+        u=aligned(neurons, t.threshold.dtype),
         now=aligned(neurons, middle),
-        spikes=np.zeros(neurons, np.int64),
+        spikes=np.zeros(neurons, np.uint32),
         ones=np.ones(neurons, np.int64),
         fired=np.zeros(len(t.populations), np.int64),
         active=active,
@@ -323,7 +351,7 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
         late=aligned(widest, middle),
         ahead=aligned(ahead, middle),
         queued=np.zeros((len(t.projections), t.turn), np.int64),
-        queue_source=np.empty(queues, np.int64),
+        queue_source=np.empty(queues + FEW, np.uint32),
         queue_count=np.empty(queues, np.int64),
         channel_start=np.zeros(channels + 1, np.uint64),
         event_tick=np.empty(segment, np.uint64),
@@ -339,6 +367,6 @@ def event_lists(recordings: int, steps: int, channels: int) -> Events:
         active=active,
         words=active.view(np.uint64),
         starts=np.zeros((recordings, steps + 1), np.int64),
-        channel=np.empty(most + AT_ONCE, np.int64),
+        channel=np.empty(most + max(AT_ONCE, FEW), np.uint32),
         count=np.empty(most, np.int64),
     )
