@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
 from datapath import Format, Rounding
+from datapath.memory_formats import RANDOM
 
 
 def shape(fmt: Format) -> Shape:
@@ -37,19 +38,43 @@ def wrap(x, fmt: Format):
     return low.as_signed() if fmt.signed else low
 
 
+def lift(x, k, rounding: Rounding):
+    """Add to `x` what makes the floor of its division by `2**k` the wanted integer."""
+    one = Value.cast(1) << k
+    x = Value.cast(x)
+    match rounding:
+        case Rounding.FLOOR:
+            return x
+        case Rounding.NEAREST:
+            return x + (one >> 1)
+        case Rounding.ZERO:
+            # A floor is one too low for a negative number that drops any bit.
+            return x + Mux(x < 0, one - 1, 0)
+
+
 def shift_round(x, k, rounding: Rounding):
     """Divide `x` by `2**k` and round to an integer.
 
     k : int, or an unsigned value, which makes a barrel shifter.
     """
-    one = Value.cast(1) << k
-    x = Value.cast(x)
-    match rounding:
-        case Rounding.FLOOR:
-            above = x
-        case Rounding.NEAREST:
-            above = x + (one >> 1)
-        case Rounding.ZERO:
-            # A floor is one too low for a negative number that drops any bit.
-            above = x + Mux(x < 0, one - 1, 0)
-    return above >> k
+    return lift(x, k, rounding) >> k
+
+
+def stochastic_lift(x, k, r):
+    """Add the `k` lowest bits of `r` to `x`: what `stochastic_round` shifts."""
+    return x + (r & ((Value.cast(1) << k) - 1))
+
+
+def stochastic_round(x, k, r):
+    """Divide `x` by `2**k` and round up as often as a random `r` says.
+
+    k : int, or an unsigned value.  r : unsigned.
+    """
+    return stochastic_lift(x, k, r) >> k
+
+
+def next_random(r):
+    """State of the random number generator after the state `r`, both in `RANDOM`."""
+    r = r ^ (r << 13)[: RANDOM.width]
+    r = r ^ (r >> 17)
+    return r ^ (r << 5)[: RANDOM.width]
