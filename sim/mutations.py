@@ -37,15 +37,15 @@ class Mutant:
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "rtl/fixed.py",
-        "above = x + (one >> 1)",
-        "above = x + one",
+        "return x + (one >> 1)",
+        "return x + one",
         "nearest rounds half a step too far: every second product",
         LIF,
     ),
     Mutant(
         "rtl/fixed.py",
-        "above = x + Mux(x < 0, one - 1, 0)",
-        "above = x + Mux(x < 0, one, 0)",
+        "return x + Mux(x < 0, one - 1, 0)",
+        "return x + Mux(x < 0, one, 0)",
         "towards zero goes one too far: negative multiples of the divisor",
         LIF,
     ),
