@@ -27,7 +27,7 @@ CHIPS = {"tiny": TINY, "tiny_shift": TINY_SHIFT}
 if os.environ.get("SIM") != "verilator":
     # A build takes Icarus a second, and Verilator a minute.
     CHIPS |= {f"lanes_{n}": random_chip(np.random.default_rng(n), n) for n in (1, 2, 4, 8)}
-SHIPPED = sorted((Path(__file__).parents[1] / "ranvier" / "models").glob("*.ranvier"))
+SHIPPED = sorted((Path(__file__).parent / "shipped").glob("*.ranvier"))
 STEPS = 14
 
 through_cxxrtl = pytest.mark.skipif(
@@ -92,12 +92,22 @@ def test_hundreds_of_recordings(name, images, recordings, steps, through):
         _agrees(image, counts[:10], simulator, stalls=n + 1)
 
 
+def _real(recordings):
+    """Return real recordings, which `bench/shipped_images.py` made with the images."""
+    with np.load(Path(__file__).parent / "shipped" / "digits.npz", allow_pickle=False) as file:
+        return file["counts"][:recordings].astype(np.int64)
+
+
 @through_cxxrtl
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_image(path, through):
     image = load(path)
-    counts = random_counts(np.random.default_rng(0), image, 50)
-    _agrees(image, counts, through(image.chip), stalls=0)
+    _agrees(image, _real(40), through(image.chip), stalls=0)
+
+
+def test_shipped_image_in_verilog(tmp_path):
+    image = load(SHIPPED[0])
+    _agrees(image, _real(1)[:, :40], simulation(image.chip, chosen(), tmp_path), stalls=0)
 
 
 @through_cxxrtl

@@ -157,11 +157,12 @@ def test_blocks_are_words_of_lanes():
 
 @pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
 def test_ports_are_as_wide_as_the_largest_number_they_carry(chip):
-    largest = {field.name: field.fmt.max for field in (*ports.command(chip), *ports.result(chip))}
-    assert largest["channel"] >= chip.channels - 1 > largest["channel"] // 2
-    assert largest["index"] >= chip.neurons - 1 > largest["index"] // 2
-    commands = ports.commands(chip)
-    assert largest["op"] >= max(*commands, *ports.Result)
+    command = {field.name: field.fmt.max for field in ports.command(chip)}
+    result = {field.name: field.fmt.max for field in ports.result(chip)}
+    assert command["channel"] >= chip.channels - 1 > command["channel"] // 2
+    assert result["index"] >= chip.neurons - 1 > result["index"] // 2
+    assert command["op"] >= max(ports.commands(chip))
+    assert result["op"] >= max(ports.Result)
     assert dict(ports.result(chip))["value"] == chip.readout.score
     assert [field.name for field in ports.host(chip)] == ["address", "data", "write", "read"]
     assert [field.name for field in ports.probe(chip)] == ["v", "u", "fired", "saturated"]
