@@ -5,12 +5,13 @@ Imports model and events, no other room.
 
 from learn.examples import Examples
 from learn.initial import make_network
-from learn.rule import Eligibility, Feedback, Optimizer, Rule, Taps
+from learn.rule import Eligibility, ErrorKind, Feedback, Optimizer, Rule, Taps
 from learn.three_factor import Epoch, Result, classify, train
 
 __all__ = [
     "Eligibility",
     "Epoch",
+    "ErrorKind",
     "Examples",
     "Feedback",
     "Optimizer",

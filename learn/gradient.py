@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from learn.examples import Examples
 from learn.feedback import Links
-from learn.rule import Eligibility, Rule, fold, half_taps
+from learn.rule import Eligibility, ErrorKind, Rule, fold, half_taps
 from model import Network
 from model.layout import BIAS, KIND, NEURONS, PER_POST, PER_PRE, READOUT, lay_out
 
@@ -19,8 +19,9 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 # Entries of the kernel's `choices`, int64, and `amounts`, float32.
-LEARN, LEARN_DELAYS, DEFERRED, RESET_PATH, SIGN_OF_WEIGHT = range(5)
-SURROGATE_WIDTH, RATE_STRENGTH, RATE_TARGET = range(3)
+LEARN, LEARN_DELAYS, DEFERRED, RESET_PATH, SIGN_OF_WEIGHT, ERROR = range(6)
+SURROGATE_WIDTH, RATE_STRENGTH, RATE_TARGET, ERROR_WIDTH = range(4)
+SOFTMAX, EXPONENTIAL, LINEAR = range(3)
 
 # Gradients are summed in this many parts, whatever the number of threads, in a fixed order.
 PARTIALS = 16
@@ -143,10 +144,15 @@ class Gradient:
     def _choices(self, learn: bool) -> Ints:
         rule = self.rule
         deferred = rule.eligibility is Eligibility.DEFERRED
+        error = list(ErrorKind).index(rule.error)
         return np.array(
-            [learn, self._learns_delays, deferred, rule.reset_path, rule.sign_of_weight], np.int64
+            [learn, self._learns_delays, deferred, rule.reset_path, rule.sign_of_weight, error],
+            np.int64,
         )
 
     def _amounts(self) -> Floats:
         rule = self.rule
-        return np.array([rule.surrogate_width, rule.rate_strength, rule.rate_target], np.float32)
+        return np.array(
+            [rule.surrogate_width, rule.rate_strength, rule.rate_target, rule.error_width],
+            np.float32,
+        )

@@ -16,11 +16,11 @@ EPSILON = 1e-8
 class Descent:
     """One parameter array with its moments; Adam or plain gradient descent.
 
-    values, mean, square : float32, the same shape, changed in place.
+    values, mean, square : float32, the same shape, changed in place.  momentum : of `sign`.
     """
 
-    def __init__(self, kind: Optimizer, values: Floats) -> None:
-        self.kind = kind
+    def __init__(self, kind: Optimizer, values: Floats, momentum: float) -> None:
+        self.kind, self.momentum = kind, momentum
         self.values = values
         self.mean, self.square = np.zeros_like(values), np.zeros_like(values)
 
@@ -28,6 +28,11 @@ class Descent:
         """Take update `number` (the first is 1) against `gradient`."""
         if self.kind is Optimizer.SGD:
             self.values -= np.float32(rate) * gradient
+            return
+        if self.kind is Optimizer.SIGN:
+            self.mean *= np.float32(self.momentum)
+            self.mean += np.float32(1 - self.momentum) * gradient
+            self.values -= np.float32(rate) * np.sign(self.mean)
             return
         for moment, sample, decay in (
             (self.mean, gradient, MOMENTS[0]),

@@ -50,10 +50,27 @@ class Feedback(StrEnum):
 
 
 class Optimizer(StrEnum):
-    """What becomes of a mini-batch's mean gradient."""
+    """What becomes of a mini-batch's mean gradient.
+
+    adam, sgd : as usual.  sign : a step of the rate against the sign of the running mean of
+    gradients, which an integer chip can afford.
+    """
 
     ADAM = "adam"
     SGD = "sgd"
+    SIGN = "sign"
+
+
+class ErrorKind(StrEnum):
+    """What the error of a readout is, beside -1 for the target.
+
+    softmax : of y.  exponential : exp(-(y_max - y) / width), divided not by the sum over readouts
+    but by the power of two next to it.  linear : the same of max(0, 1 - (y_max - y) / width).
+    """
+
+    SOFTMAX = "softmax"
+    EXPONENTIAL = "exponential"
+    LINEAR = "linear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +79,8 @@ class Rule:
 
     weight_rate, delay_rate, bias_rate : step sizes at the start of a cosine schedule that ends
         at 0 with the last epoch; a rate of 0 leaves its numbers as they are.  Delays in steps.
-    optimizer : Adam has moments .9 and .999.
+    optimizer : Adam has moments .9 and .999.  momentum : of the sign optimizer's running mean.
+    error, error_width : what the readout is told in every step; the width in units of y.
     batch : recordings per update.
     eligibility, feedback : see there.
     taps, sigma_start, sigma_end : the delay's derivative; sigma moves geometrically from the
@@ -82,6 +100,9 @@ class Rule:
     delay_rate: float = 0.1
     bias_rate: float = 1e-4
     optimizer: Optimizer = Optimizer.ADAM
+    momentum: float = 0.875
+    error: ErrorKind = ErrorKind.SOFTMAX
+    error_width: float = 1.0
     batch: int = 64
     eligibility: Eligibility = Eligibility.DEFERRED
     feedback: Feedback = Feedback.SYMMETRIC
@@ -99,6 +120,7 @@ class Rule:
     def __post_init__(self) -> None:
         for name, kind in (
             ("optimizer", Optimizer),
+            ("error", ErrorKind),
             ("eligibility", Eligibility),
             ("feedback", Feedback),
             ("taps", Taps),
@@ -106,10 +128,12 @@ class Rule:
             object.__setattr__(self, name, _member(name, getattr(self, name), kind))
         for name in ("weight_rate", "delay_rate", "bias_rate", "rate_strength", "rate_target"):
             _at_least_zero(name, getattr(self, name))
-        for name in ("sigma_start", "sigma_end", "surrogate_width"):
+        for name in ("sigma_start", "sigma_end", "surrogate_width", "error_width"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, not {value}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and less than 1, not {self.momentum}")
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, not {self.batch}")
         if self.channel_shift < 0:

@@ -155,7 +155,7 @@ class _Training:
         self.epochs, self.seed, self.held_out = epochs, seed, held_out
         self.gradient = Gradient(network, rule, seed)
         self.descents = {
-            name: Descent(rule.optimizer, values)
+            name: Descent(rule.optimizer, values, rule.momentum)
             for name, values in self.gradient.initial._asdict().items()
         }
         self.rng = np.random.default_rng(seed)

@@ -49,7 +49,7 @@ def integrating(network: Network) -> list[Integrating]:
 
 def plan(network: Network, options: Options, chip: Chip, ranges: Ranges) -> Plan:
     """Decide delay words, leak coefficients, scales and shifts."""
-    words = {p.name: _words(network, p, options, chip) for p in network.projections}
+    words = {p.name: delay_words_of(network, p, options, chip) for p in network.projections}
     leaks: dict[str, Integers] = {}
     found: dict[str, Scales] = {}
     shifts: dict[str, int] = {}
@@ -63,7 +63,10 @@ def plan(network: Network, options: Options, chip: Chip, ranges: Ranges) -> Plan
     return Plan(network, options, chip, ranges, words, shifts, leaks, found)
 
 
-def _words(network: Network, projection: Projection, options: Options, chip: Chip) -> DelayWords:
+def delay_words_of(
+    network: Network, projection: Projection, options: Options, chip: Chip
+) -> DelayWords:
+    """Choose the delay words of `projection` on `chip`."""
     mode = image_mode(network, projection)
     fmt, depth = chip.synapse.delay, chip.synapse.slots
     if mode is Delay.AXONAL:

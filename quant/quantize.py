@@ -60,13 +60,14 @@ def quantize(
     else:
         ranges = observed(network, calibration, options.saturation)
     decided = plan(network, options, built, ranges)
-    image = _image(decided)
+    image = image_of(decided)
     if chip is None:
         image = narrowed(image)
     return image, account(decided, image, calibration)
 
 
-def _image(plan: Plan) -> Image:
+def image_of(plan: Plan) -> Image:
+    """Write down the integers of `plan`."""
     network = plan.network
     return Image(
         chip=plan.chip,

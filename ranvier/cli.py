@@ -9,6 +9,7 @@ import click
 
 COMMANDS = {
     "train": "Train a float network with delays by the three-factor rule.",
+    "learn": "Let a chip learn weights and delays, in the emulator or in its gates.",
     "quantize": "Map a float network onto a chip.",
     "evaluate": "Accuracy of a float network or of an image on a data set.",
     "report": "Emulator against float network, as one HTML page.",
@@ -22,7 +23,7 @@ COMMANDS = {
     "demo": "From a trained network to proven gates, on the embedded data.",
 }
 
-KERNELS = {"train", "quantize", "evaluate", "report", "verify", "encode", "run", "demo"}
+KERNELS = {"train", "learn", "quantize", "evaluate", "report", "verify", "encode", "run", "demo"}
 """Commands that compile kernels, and so want those of earlier runs."""
 
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 Data = TypeVar("Data", bound=Recordings | Counts)
 
-NETWORK, LOSS = "network.npz", "loss.json"
-"""What an image file carries beside the image: the float network, and what quantizing changed."""
+NETWORK, LOSS, CURVE = "network.npz", "loss.json", "learning.json"
+"""What an image file carries beside the image: the float network, what quantizing changed, and how
+it learned."""
 
 DIGITS = "digits"
 

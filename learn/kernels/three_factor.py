@@ -16,12 +16,16 @@ from numba import njit
 from learn.feedback import FEEDBACK, LINK_DELAY, PER_NEURON, PER_READOUT, POPULATION
 from learn.gradient import (
     DEFERRED,
+    ERROR,
+    ERROR_WIDTH,
+    EXPONENTIAL,
     LEARN,
     LEARN_DELAYS,
     RATE_STRENGTH,
     RATE_TARGET,
     RESET_PATH,
     SIGN_OF_WEIGHT,
+    SOFTMAX,
     SURROGATE_WIDTH,
 )
 from model.layout import (
@@ -142,8 +146,8 @@ def advance(populations, projections, neurons, weights, steps, times, events, em
 
 
 @njit
-def compare(start, end, label, current):
-    """Turn y of every step into its error, softmax(y) - target.
+def compare(start, end, label, kind, width, current):
+    """Turn y of every step into its error, the level of `ErrorKind` number `kind` - target.
 
     Returns
     -------
@@ -166,9 +170,24 @@ def compare(start, end, label, current):
             current[t, k] = e
             total += e
         loss += math.log(total)
+        if kind != SOFTMAX:
+            total = np.float32(0)
+            for k in range(start, end):
+                distance = -math.log(current[t, k]) / width
+                level = math.exp(-distance) if kind == EXPONENTIAL else max(0.0, 1 - distance)
+                current[t, k] = level
+                total += current[t, k]
+            # Divided by the power of two next to the sum, a shift in gates.
+            power = np.float32(1)
+            while total >= np.float32(1.5) * power:
+                power *= np.float32(2)
+            norm = power
+        else:
+            norm = total
         for k in range(start, end):
-            current[t, k] /= total
-        current[t, start + label] -= np.float32(1)
+            current[t, k] /= norm
+        # What the others have too much of, so that errors add up to 0.
+        current[t, start + label] -= total / norm
     return best, loss
 
 
@@ -362,8 +381,8 @@ def backward(populations, projections, neurons, weights, steps, links, feedback,
 
 
 @njit(inline="always")
-def forward(populations, projections, neurons, weights, steps, counts, label, readout, shift, times,
-            events, emitted, u, current, fresh):  # fmt: skip
+def forward(populations, projections, neurons, weights, steps, choices, amounts, counts, label,
+            readout, shift, times, events, emitted, u, current, fresh):  # fmt: skip
     """Run a recording; returns its class and its loss, and leaves the errors in `current`."""
     for e in range(emitted.shape[0]):
         emitted[e] = 0
@@ -376,7 +395,8 @@ def forward(populations, projections, neurons, weights, steps, counts, label, re
     advance(populations, projections, neurons, weights, steps, times, events, emitted, u, current,
             fresh)  # fmt: skip
     start = np.int64(populations[readout, START])
-    return compare(start, start + np.int64(populations[readout, NEURONS]), label, current)
+    end = start + np.int64(populations[readout, NEURONS])
+    return compare(start, end, label, choices[ERROR], amounts[ERROR_WIDTH], current)
 
 
 @njit(nogil=True)
@@ -398,8 +418,8 @@ def work(populations, projections, neurons, weights, steps, links, feedback, hal
         for n in range(partial, chosen.shape[0], gw.shape[0]):
             r = chosen[n]
             classes[n], losses[n] = forward(
-                populations, projections, neurons, weights, steps, counts[r], labels[r], readout,
-                shifts[n], times, events, emitted, u, current, fresh,
+                populations, projections, neurons, weights, steps, choices, amounts, counts[r],
+                labels[r], readout, shifts[n], times, events, emitted, u, current, fresh,
             )  # fmt: skip
             if choices[LEARN]:
                 backward(

@@ -107,7 +107,7 @@ def command(
         seed=seed,
     )
     rule = _rule(batch, rate, 0.0 if fixed_delays else delay_rate, shift)
-    examples, held_out = _split(counts, hold_out)
+    examples, held_out = split(counts, hold_out)
     if counts.late.any() or counts.excess.any():
         click.echo(counts.cut, err=True)
 
@@ -163,8 +163,8 @@ def _rule(batch: int, rate: float | None, delay_rate: float | None, shift: int) 
     return rule
 
 
-def _split(counts: Counts, hold_out: str | None) -> tuple[Any, Any]:
-    """Split off the held-out speakers."""
+def split(counts: Counts, hold_out: str | None) -> tuple[Any, Any]:
+    """Split off the held-out speakers: examples to learn, and to test or None."""
     import numpy as np
 
     from learn import Examples

@@ -1,0 +1,205 @@
+"""`ranvier learn`: learning on the chip, from an image or from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ranvier.options import as_json, seed
+
+if TYPE_CHECKING:
+    from datapath import Image
+    from ranvier.onchip import Schedule
+
+DELAYS = click.Choice(["none", "axonal", "synaptic"])
+
+
+@click.command(name="learn")
+@click.argument("data")
+@click.option("--output", "-o", type=click.Path(), required=True, help="Image to write.")
+@click.option(
+    "--from", "start", type=click.Path(), help="Image to go on from.  [default: random weights]"
+)
+@click.option(
+    "--hidden",
+    type=click.IntRange(min=1),
+    multiple=True,
+    help="Neurons of a hidden layer; once per layer.  [default: 64]",
+)
+@click.option("--delay", type=DELAYS, default="axonal", show_default=True, help="Who owns delays.")
+@click.option("--recurrent", type=DELAYS, help="Recurrent synapses, with these delays.")
+@click.option("--max-delay", type=click.IntRange(min=0), default=40, show_default=True)
+@click.option(
+    "--delays",
+    type=click.Choice(["random", "zero"]),
+    default="random",
+    show_default=True,
+    help="Where they start.",
+)
+@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--dt-ms", type=float, default=10.0, show_default=True, help="Length of a step.")
+@click.option("--units-per-channel", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Per update."
+)
+@click.option(
+    "--weight-rate",
+    type=float,
+    default=0.002,
+    show_default=True,
+    help="Step, in units of the largest weight.",
+)
+@click.option(
+    "--delay-rate",
+    type=float,
+    default=0.03,
+    show_default=True,
+    help="Step, in ticks; 0 leaves delays alone.",
+)
+@click.option("--random-feedback", is_flag=True, help="Fixed feedback, not the readout's weights.")
+@click.option("--hold-out", metavar="SPEAKERS", help="Speakers, as 3,9, that are only tested.")
+@click.option("--checkpoint", type=click.Path(), help="Written every epoch; continued if there.")
+@click.option(
+    "--engine",
+    type=click.Choice(["emulator", "cxxrtl"]),
+    default="emulator",
+    show_default=True,
+    help="What learns: the emulator, or the very gates.",
+)
+@seed
+@as_json
+def command(
+    data: str,
+    output: str,
+    start: str | None,
+    hidden: tuple[int, ...],
+    delay: str,
+    recurrent: str | None,
+    max_delay: int,
+    delays: str,
+    steps: int,
+    dt_ms: float,
+    units_per_channel: int,
+    epochs: int,
+    batch: int,
+    weight_rate: float,
+    delay_rate: float,
+    random_feedback: bool,
+    hold_out: str | None,
+    checkpoint: str | None,
+    engine: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Let a chip learn DATA: `digits:train`, an SHD file or any file of events or counts."""
+    from dataclasses import asdict
+
+    from quant.learnable import Tuning
+    from ranvier.commands.train import split
+    from ranvier.onchip import Schedule, fit
+    from ranvier.sources import check_writable, for_image, labelled, open_data, open_image, show
+
+    check_writable(output)
+    if checkpoint is not None:
+        check_writable(checkpoint)
+    tuning = Tuning(
+        weight_rate=weight_rate,
+        delay_rate=delay_rate,
+        half_taps=(),
+        random_feedback=random_feedback,
+    )
+    schedule = Schedule(epochs=epochs, batch=batch, tuning=tuning)
+    given = labelled(open_data(data), data)
+    if start is None:
+        counts = given.binned(
+            units_per_channel=units_per_channel, dt_ms=dt_ms, steps=steps, maximum=31
+        )
+        shape = (hidden or (64,), delay, recurrent, max_delay, delays)
+        image = _from_scratch(counts, shape, dt_ms, schedule, seed)
+    else:
+        image = _going_on(open_image(start), schedule, seed)
+        counts = for_image(given, image)
+    examples, held_out = split(counts, hold_out)
+
+    def report(epoch: Any) -> None:
+        held = epoch.held_out_accuracy
+        click.echo(
+            f"epoch {epoch.number}/{epochs}: learned {100 * epoch.train_accuracy:.2f} %"
+            + ("" if held is None else f", held out {100 * held:.2f} %")
+            + f", {epoch.cycles} clocks",
+            err=True,
+        )
+
+    try:
+        learned, history = fit(
+            image,
+            (examples.counts, examples.labels),
+            schedule,
+            seed=seed,
+            held_out=None if held_out is None else (held_out.counts, held_out.labels),
+            engine=engine,
+            checkpoint=checkpoint,
+            progress=report,
+        )
+    except KeyboardInterrupt:
+        raise click.ClickException(
+            "stopped, and nothing is kept; with --checkpoint it could be continued"
+            if checkpoint is None
+            else f"stopped; the same command continues from {checkpoint}, if an epoch was done"
+        ) from None
+    _write(learned, history, output, {"data": Path(data).name, "source": counts.source})
+    if as_json:
+        show({"history": [asdict(epoch) for epoch in history]})
+    click.echo(f"{output}: learned {len(history)} epochs on the chip", err=True)
+
+
+def _from_scratch(counts: Any, shape: Any, dt_ms: float, schedule: Schedule, seed: int) -> Image:
+    """Random weights on a chip made for them."""
+    from learn import make_network
+    from quant.learnable import LearnOptions, learnable
+    from quant.start import start_image
+    from ranvier.defaults import OPTIONS
+
+    hidden, delay, recurrent, max_delay, delays = shape
+    network = make_network(
+        channels=counts.channels,
+        units=counts.n_units,
+        hidden=hidden,
+        classes=len(counts.label_names) or int(counts.labels.max()) + 1,
+        labels=counts.label_names,
+        steps=counts.counts.shape[1],
+        dt_ms=dt_ms,
+        delay=delay,
+        max_delay=max_delay,
+        delays=delays,
+        recurrent=recurrent,
+        seed=seed,
+    )
+    return learnable(start_image(network, OPTIONS), schedule.at(0), LearnOptions(), seed=seed)
+
+
+def _going_on(image: Image, schedule: Schedule, seed: int) -> Image:
+    """Return an image that learns, whether it has learned before or not."""
+    from quant.learnable import LearnOptions, learnable
+
+    if image.learning is not None:
+        return image
+    return learnable(image, schedule.at(0), LearnOptions(), seed=seed)
+
+
+def _write(image: Image, history: Any, output: str, told: dict[str, str]) -> None:
+    """Write the image, with its learning curve and its float twin."""
+    from dataclasses import asdict, replace
+
+    from datapath.files import save
+    from datapath.schema import readable
+    from quant import dequantize
+    from ranvier.sources import CURVE, NETWORK, network_bytes
+
+    network = dequantize(image)
+    image = replace(image, provenance={**image.provenance, **told})
+    curve = readable([asdict(epoch) for epoch in history])
+    save(image, output, extras={NETWORK: network_bytes(network), CURVE: curve})
