@@ -92,7 +92,7 @@ class _Own(NamedTuple):
     scores: Integers  # int64[steps, classes], or of no size
 
 
-def _checked(image: Image, counts: ArrayLike) -> Counts:
+def checked(image: Image, counts: ArrayLike) -> Counts:
     """Refuse what is no counts of `image`; the values are looked at later."""
     array = np.asarray(counts)
     if array.dtype.kind not in "iub":
@@ -104,7 +104,7 @@ def _checked(image: Image, counts: ArrayLike) -> Counts:
     return array
 
 
-def _native(part: Counts) -> Counts:
+def native(part: Counts) -> Counts:
     """Return `part` in one of the few types that kernels are compiled for."""
     if part.dtype.kind == "b":
         return np.ascontiguousarray(part).view(np.uint8)
@@ -113,7 +113,7 @@ def _native(part: Counts) -> Counts:
     return part.view(np.int64) if part.dtype == np.uint64 else part
 
 
-def _refuse(image: Image, counts: Counts, first: int, part: Counts) -> NoReturn:
+def refuse(image: Image, counts: Counts, first: int, part: Counts) -> NoReturn:
     """Name the first count that the chip does not take, `part` being recordings from `first` on."""
     most = image.chip.axon.count.max
     recording, step, channel = np.argwhere((part < 0) | (part > most))[0]
@@ -124,7 +124,8 @@ def _refuse(image: Image, counts: Counts, first: int, part: Counts) -> NoReturn:
     )
 
 
-def _results(image: Image, t: Tables, shape: tuple[int, int]) -> Results:
+def results_of(image: Image, t: Tables, shape: tuple[int, int]) -> Results:
+    """Allocate the results of recordings, `shape` being how many and their steps."""
     recordings = shape[0]
     return Results(
         classes=np.zeros(recordings, np.int64),
@@ -146,7 +147,7 @@ class _Runner:
         self.image, self.counts = image, counts
         self.records = Records(image, record, counts.shape[:2])
         self.tables = tables(image)
-        self.results = _results(image, self.tables, counts.shape[:2])
+        self.results = results_of(image, self.tables, counts.shape[:2])
         self.spans = {
             p.name: slice(int(first), int(first) + p.size)
             for p, first in zip(image.populations, self.tables.populations[:, FIRST], strict=False)
@@ -172,12 +173,12 @@ class _Runner:
 
     def run_chunk(self, first: int) -> int:
         """Run the recordings from `first` on; return how many."""
-        part = _native(self.counts[first : first + self.chunk])
+        part = native(self.counts[first : first + self.chunk])
         own = self.spare.get()
         most = self.image.chip.axon.count.max
         united = list_events(part, *own.events)
         if united & ~most:
-            _refuse(self.image, self.counts, first, part)
+            refuse(self.image, self.counts, first, part)
         starts, channel, count = own.events.starts[: len(part)], *own.events[3:]
         recordings(
             *self.tables, *own.scratch, *self.results, first, starts, channel, count,
@@ -263,7 +264,7 @@ def run(
     ValueError
         Counts that the chip does not take, or more records than memory should hold.
     """
-    runner = _Runner(image, _checked(image, counts), record)
+    runner = _Runner(image, checked(image, counts), record)
     for finished in runner:
         if progress is not None:
             progress(finished)

@@ -58,7 +58,8 @@ def signal(p: Learn):
     Returns
     -------
     errors : function
-        `errors(levels, label, drive)` writes the drives of all readouts, int64[classes].
+        `errors(levels, total, label, drive)` writes the drives of all readouts, int64[classes],
+        `total` being the sum of the levels.
     drives : function
         `drives(looked_up, feedback, signals, activity, target, strength, shift, drive)` writes the
         drives of hidden neurons, int64[n], from their derivatives, the feedback weights,
@@ -67,12 +68,12 @@ def signal(p: Learn):
         `step(filtered, drive, coefficient, shift, out)` filters, int64[n] each, `filtered` in
         place; writes the signals `out` and returns whether anything was out of range.
     """
-    one, frac, wide, fmt = p.lookup.max, p.coefficient.frac, p.filtered, p.signal
+    frac, wide, fmt = p.coefficient.frac, p.filtered, p.signal
 
     @njit
-    def errors(levels, label, drive):
+    def errors(levels, total, label, drive):
         for k in range(drive.shape[0]):
-            drive[k] = levels[k] - one * (k == label)
+            drive[k] = levels[k] - total * (k == label)
 
     @njit
     def drives(looked_up, feedback, signals, activity, target, strength, shift, drive):

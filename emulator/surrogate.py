@@ -24,7 +24,10 @@ def derive(table, shift, u, threshold, first, last, out):
 
 @inner
 def level(table, shift, one, y, first, last, out):
-    """Look up the errors of readouts `first` to `last - 1`, `one` being the number 1."""
+    """Look up the errors of readouts `first` to `last - 1`, `one` being the number 1.
+
+    Returns their sum.
+    """
     largest = y[first]
     for n in range(first, last):
         largest = max(largest, y[n])
@@ -35,8 +38,11 @@ def level(table, shift, one, y, first, last, out):
     power = 0
     while 2 * total >= (3 * one) << power:
         power += 1
+    total = 0
     for n in range(first, last):
         out[n] = shift_round(out[n], power, NEAREST)
+        total += out[n]
+    return total
 
 
 @cache
@@ -55,7 +61,8 @@ def surrogate(p: Learn):
         the sum before its reset; `table` int64[p.entries], the others int64[n], `out` written.
     levels : function
         `levels(table, shift, y, out)` looks up the errors of all readouts from their membranes
-        `y`, int64[classes], and divides them by the power of two next to their sum.
+        `y`, int64[classes], and divides them by the power of two next to their sum; returns what
+        their sum is then.
     count : function
         `count(activity, fired)` counts spikes, int64[n] in `p.activity`, saturating; bool[n].
     """
@@ -67,7 +74,7 @@ def surrogate(p: Learn):
 
     @njit
     def levels(table, shift, y, out):
-        level(table, shift, one, y, 0, y.shape[0], out)
+        return level(table, shift, one, y, 0, y.shape[0], out)
 
     @njit
     def count(activity, fired):

@@ -1,0 +1,426 @@
+"""What an image learns by as flat arrays for the kernels, and the scratch memory of a recording."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datapath import Delay, Format, Image, Kind, Learn, Learning, Projection
+from datapath.learning import feedback_projection
+from datapath.timing import (
+    LEARN,
+    PASSED,
+    ROW,
+    SIGNAL,
+    SIGNAL_BLOCK,
+    SLOPE,
+    STEP,
+    STEP_POPULATION,
+    UPDATE,
+    UPDATE_PROJECTION,
+)
+from emulator.kernels.tables import FIRST, NOWHERE, Tables
+
+Integers = NDArray[np.int64]
+
+BLOCK = 8
+"""Neurons side by side in the packed signals and slopes."""
+
+HALF = 32
+"""Bits of a signal in a packed word; the slope lies above it."""
+
+(
+    BEGIN,
+    SIZE,
+    IS_READOUT,
+    LEARNS,
+    COEFFICIENT,
+    DRIVE_SHIFT,
+    SIGNAL_SHIFT,
+    STRENGTH,
+    TARGET,
+    FEEDBACK_ROWS,
+    PACKED,
+) = range(11)
+"""Columns of `Rules.populations`: the start of its neurons, how many there are, what it is; its
+rule; the start of its feedback weights [neuron][class]; and the first of its blocks of packed
+signals."""
+
+(
+    POST,
+    SOURCE,
+    SOURCES,
+    STRIDE,
+    SYNAPSES,
+    AXONS,
+    IS_SYNAPTIC,
+    PASSABLE,
+    AGE,
+    RESOLUTION,
+    COST,
+    WEIGHTS,
+    DELAYS,
+    WEIGHT_LIMIT,
+    WEIGHT_RATE,
+    WEIGHT_SHIFT,
+    DELAY_SCALE,
+    DELAY_LIMIT,
+    DELAY_RATE,
+    DELAY_SHIFT,
+    LARGEST,
+) = range(21)
+"""Columns of `Rules.projections`: the population it reaches, the first of its sources and how many
+there are; the stride and the start of its synapses [pre][post], and the start of its axons; its
+delays, and whether it is passed over where there is nothing to learn; clocks of a row; its rule."""
+
+
+class Formats(NamedTuple):
+    """Of the chip.
+
+    one : the largest entry of a lookup table.  tap, coefficient : bits behind the point.
+    weight_bits, delay_bits : of a fraction.
+    """
+
+    one: int
+    activity: int
+    coefficient: int
+    tap: int
+    filtered: Format
+    signal: Format
+    slope: Format
+    weight_gradient: Format
+    delay_gradient: Format
+    weight_min: int
+    weight_max: int
+    weight_bits: int
+    delay_bits: int
+
+
+class Rules(NamedTuple):
+    """What no update changes."""
+
+    formats: Formats
+    lanes: int
+    surrogate: Integers
+    levels: Integers
+    surrogate_shift: int
+    error_shift: int
+    taps: Integers
+    keep_weights: int
+    keep_delays: int
+    sign_of_weight: bool
+    # Clocks of a LEARN, of every step, of every step with signals, and of what feeds a neuron.
+    learn_clocks: int
+    step_clocks: int
+    signal_clocks: int
+    feedback_clocks: int
+    feedback_stride: int
+    threshold: Integers
+    populations: Integers
+    projections: Integers  # in table order
+
+
+class Master(NamedTuple):
+    """What learning changes: of all synapses, of all axons, and the random number generators.
+
+    Fixed feedback follows the weights.  offsets : of the packed words that a synapse sees.
+    """
+
+    weights: Integers
+    weight_fractions: Integers
+    weight_gradients: Integers
+    delays: Integers
+    delay_fractions: Integers
+    delay_gradients: Integers
+    offsets: NDArray[np.uint32]
+    axon_delays: Integers
+    axon_fractions: Integers
+    axon_gradients: Integers
+    random: Integers
+
+
+class Sweep(NamedTuple):
+    """What the sweep over one recording leaves for its gradients, and scratch."""
+
+    # By tick; the signals and slopes of tick t are in row `taps` + t.
+    looked_up: Integers
+    level_sums: Integers
+    filtered: Integers
+    signals: Integers
+    slopes: Integers
+    # Slope and signal of a block of neurons in a word, [block][tick][neuron in block].
+    packed: Integers
+    largest_signal: Integers  # of a block of neurons, ever
+    largest_slope: Integers
+    live: NDArray[np.uint8]  # [population][tick]: whether any of the two is not 0
+    # Spikes by source: channels, then neurons.
+    start: Integers
+    times: Integers  # how many there are
+    tick: NDArray[np.uint64]
+    count: Integers
+    # Of every neuron.
+    activity: Integers
+    drive: Integers
+    total: Integers
+    part: Integers  # of a block of neurons
+
+
+def _blocks(size: int, width: int) -> int:
+    return -(-size // width)
+
+
+def padded(size: int) -> int:
+    """Round `size` up to whole blocks."""
+    return _blocks(size, BLOCK) * BLOCK
+
+
+class Layout:
+    """Where the synapses and axons of an image lie."""
+
+    def __init__(self, image: Image, learning: Learning, learn: Learn, tables: Tables) -> None:
+        self.image, self.learning, self.learn, self.tables = image, learning, learn, tables
+        number = {p.name: n for n, p in enumerate(image.populations)}
+        self.number = number
+        self.order = sorted(range(len(image.projections)), key=self._post)
+        self.synapses: dict[str, int] = {}
+        self.axons: dict[str, int] = {}
+        self.end = self.axon_end = 0
+        for p in (image.projections[q] for q in self.order):
+            post, pre = p.weights.shape
+            self.synapses[p.name] = self.end
+            self.end += pre * padded(post)
+            self.axons[p.name] = self.axon_end if p.delay is Delay.AXONAL else NOWHERE
+            self.axon_end += pre * (p.delay is Delay.AXONAL)
+
+    def _post(self, q: int) -> int:
+        return self.number[self.image.projections[q].post]
+
+    def rules(self) -> Rules:
+        """Lay out everything that no update changes."""
+        learning = self.learning
+        learn_clocks, step_clocks, signal_clocks, feedback_clocks = self._clocks()
+        return Rules(
+            self._formats(),
+            self.image.chip.lanes,
+            learning.surrogate,
+            learning.levels,
+            learning.surrogate_shift,
+            learning.error_shift,
+            learning.taps,
+            learning.keep_weights,
+            learning.keep_delays,
+            learning.sign_of_weight,
+            learn_clocks,
+            step_clocks,
+            signal_clocks,
+            feedback_clocks,
+            padded(self.image.readout.size),
+            self.tables.threshold.astype(np.int64),
+            self._populations(),
+            np.array([self._projection(q) for q in self.order], np.int64).reshape(-1, 21),
+        )
+
+    def _formats(self) -> Formats:
+        learn = self.learn
+        return Formats(
+            one=learn.lookup.max,
+            activity=learn.activity.max,
+            coefficient=learn.coefficient.frac,
+            tap=learn.tap.frac,
+            filtered=learn.filtered,
+            signal=learn.signal,
+            slope=learn.slope,
+            weight_gradient=learn.weight_gradient,
+            delay_gradient=learn.delay_gradient,
+            weight_min=self.image.chip.synapse.weight.min,
+            weight_max=self.image.chip.synapse.weight.max,
+            weight_bits=learn.weight_fraction.width,
+            delay_bits=learn.delay_fraction.width,
+        )
+
+    def _clocks(self) -> tuple[int, int, int, int]:
+        """Clocks of a LEARN, as `Rules` has them, but for projections that learn."""
+        image, chip, taps = self.image, self.image.chip, len(self.learning.taps)
+        step, signal = STEP, 0
+        for p, rule in zip(image.populations, self.learning.populations, strict=True):
+            blocks = _blocks(p.size, chip.lanes)
+            step += STEP_POPULATION
+            if rule.learns:
+                step += SLOPE + blocks * (2 * taps + 1) + PASSED * self._idle(p.name)
+                signal += SIGNAL + blocks * SIGNAL_BLOCK + p.size * (p.kind is Kind.LIF)
+        reader = _blocks(image.readout.size, chip.lanes)
+        return LEARN + chip.neuron_blocks * chip.synapse.slots, step, signal, max(reader, ROW)
+
+    def _idle(self, name: str) -> int:
+        """Count the projections into population `name` that do not learn."""
+        pairs = zip(self.image.projections, self.learning.projections, strict=True)
+        return sum(p.post == name and not (rule.weights or rule.delays) for p, rule in pairs)
+
+    def update_clocks(self) -> int:
+        """Clocks of an UPDATE."""
+        total = UPDATE + STEP_POPULATION * len(self.image.populations)
+        for p, rule in zip(self.image.projections, self.learning.projections, strict=True):
+            total += UPDATE_PROJECTION if rule.weights or rule.delays else PASSED
+            if rule.weights or (rule.delays and p.delay is Delay.SYNAPTIC):
+                total += p.weights.shape[1] * _blocks(p.weights.shape[0], self.image.chip.lanes)
+            if rule.delays and p.delay is Delay.AXONAL:
+                total += p.weights.shape[1]
+        return total
+
+    def _populations(self) -> Integers:
+        image, rows, block, feedback = self.image, [], 0, self.end
+        for n, (p, rule) in enumerate(
+            zip(image.populations, self.learning.populations, strict=True)
+        ):
+            through = feedback_projection(image, n)
+            start = self.synapses[through.name] if through is not None else NOWHERE
+            if rule.feedback is not None:
+                start = feedback
+                feedback += p.size * padded(image.readout.size)
+            rows.append(
+                [
+                    int(self.tables.populations[n, FIRST]),
+                    p.size,
+                    p.kind is Kind.READOUT,
+                    rule.learns,
+                    rule.coefficient,
+                    rule.drive_shift,
+                    rule.signal_shift,
+                    rule.strength,
+                    rule.target,
+                    start,
+                    block,
+                ]
+            )
+            block += _blocks(p.size, BLOCK)
+        return np.array(rows, np.int64)
+
+    def _projection(self, q: int) -> list[int]:
+        image, p, rule = self.image, self.image.projections[q], self.learning.projections[q]
+        post, pre = p.weights.shape
+        blocks = _blocks(post, image.chip.lanes)
+        source = 0
+        if p.pre != image.input_name:
+            source = image.channels + int(self.tables.populations[self.number[p.pre], FIRST])
+        return [
+            self.number[p.post],
+            source,
+            pre,
+            padded(post),
+            self.synapses[p.name],
+            self.axons[p.name],
+            p.delay is Delay.SYNAPTIC,
+            p.delay in (Delay.NONE, Delay.AXONAL),
+            image.age(p),
+            p.resolution,
+            max(blocks, ROW),
+            rule.weights,
+            rule.delays,
+            rule.weight_limit,
+            rule.weight_rate,
+            rule.weight_shift,
+            rule.delay_scale,
+            rule.delay_limit,
+            rule.delay_rate,
+            rule.delay_shift,
+            rule.largest,
+        ]
+
+    def master(self) -> Master:
+        """Lay out everything that learning changes."""
+        image, rules = self.image, self.learning.projections
+        pairs = [(image.projections[q], rules[q]) for q in self.order]
+        late = [p.delays if p.delay is Delay.SYNAPTIC else 0 for p, _ in pairs]
+        fractions = [r.delay_fractions if p.delay is Delay.SYNAPTIC else 0 for p, r in pairs]
+        gradients = [r.delay_gradients if p.delay is Delay.SYNAPTIC else 0 for p, r in pairs]
+        axonal = [(p, r) for p, r in pairs if p.delay is Delay.AXONAL]
+        return Master(
+            weights=np.concatenate([self._pool([p.weights for p, _ in pairs]), self._feedback()]),
+            weight_fractions=self._pool([r.weight_fractions for _, r in pairs]),
+            weight_gradients=self._pool([r.weight_gradients for _, r in pairs]),
+            delays=self._pool(late),
+            delay_fractions=self._pool(fractions),
+            delay_gradients=self._pool(gradients),
+            offsets=self._pool([_offsets(p) for p, _ in pairs]).astype(np.uint32),
+            axon_delays=_joined([p.delays for p, _ in axonal]),
+            axon_fractions=_joined([r.delay_fractions for _, r in axonal]),
+            axon_gradients=_joined([r.delay_gradients for _, r in axonal]),
+            random=self.learning.random.copy(),
+        )
+
+    def _pool(self, values: list[Integers | int]) -> Integers:
+        """Lay out [post, pre] of every projection, in table order, as [pre][padded post]."""
+        pool = np.zeros(self.end, np.int64)
+        for q, own in zip(self.order, values, strict=True):
+            self.of_synapses(pool, self.image.projections[q])[:] = own
+        return pool
+
+    def of_synapses(self, pool: Integers, p: Projection) -> Integers:
+        """View the part of `pool` that is of `p` as [post, pre]."""
+        post, pre = p.weights.shape
+        first = self.synapses[p.name]
+        rows = pool[first : first + pre * padded(post)].reshape(pre, padded(post))
+        return rows[:, :post].T
+
+    def of_axons(self, pool: Integers, p: Projection) -> Integers:
+        """View the part of `pool` that is of `p`."""
+        first = self.axons[p.name]
+        return pool[first : first + p.weights.shape[1]]
+
+    def _feedback(self) -> Integers:
+        classes = self.image.readout.size
+        own = [r.feedback for r in self.learning.populations if r.feedback is not None]
+        rows = np.zeros((sum(len(feedback) for feedback in own), padded(classes)), np.int64)
+        if own:
+            rows[:, :classes] = np.concatenate(own)
+        return rows.ravel()
+
+    def ahead(self) -> int:
+        """Most ticks from a spike to the packed word that a synapse sees, beside the taps."""
+        longest = 0
+        for p, rule in zip(self.image.projections, self.learning.projections, strict=True):
+            word = max(int(p.delays.max(initial=0)), rule.largest if rule.delays else 0)
+            longest = max(longest, word << p.resolution)
+        return 1 + longest
+
+    def sweep(self, steps: int, channels: int) -> Sweep:
+        """Allocate what a recording of `steps` ticks needs."""
+        taps, neurons = len(self.learning.taps), len(self.tables.threshold)
+        ticks = steps + max(taps, self.ahead())
+        rows = max(steps + 3 * taps, ticks + taps)
+        blocks = sum(_blocks(p.size, BLOCK) for p in self.image.populations)
+        sources, spikes = channels + neurons, steps * (channels + neurons)
+        return Sweep(
+            looked_up=np.zeros((steps, neurons), np.int64),
+            level_sums=np.zeros(steps, np.int64),
+            filtered=np.zeros((steps + 1, neurons), np.int64),
+            signals=np.zeros((rows, neurons), np.int64),
+            slopes=np.zeros((rows, neurons), np.int64),
+            packed=np.zeros(blocks * ticks * BLOCK, np.int64),
+            largest_signal=np.zeros(blocks, np.int64),
+            largest_slope=np.zeros(blocks, np.int64),
+            live=np.zeros((len(self.image.populations), steps + taps), np.uint8),
+            start=np.zeros(sources + 1, np.int64),
+            times=np.zeros(sources, np.int64),
+            tick=np.zeros(spikes, np.uint64),
+            count=np.zeros(spikes, np.int64),
+            activity=np.zeros(neurons, np.int64),
+            drive=np.zeros(neurons, np.int64),
+            total=np.zeros(neurons, np.int64),
+            part=np.zeros(BLOCK, np.int64),
+        )
+
+
+def _offsets(p: Projection) -> Integers:
+    """Offsets of the packed words that the synapses of `p` see, [post, pre]."""
+    late = np.zeros((), np.int64)
+    if p.delay is Delay.DENDRITIC:
+        late = p.delays[:, None]
+    elif p.delay is Delay.SYNAPTIC:
+        late = p.delays
+    lane = np.arange(p.weights.shape[0])[:, None] % BLOCK
+    return np.broadcast_to((late << p.resolution) * BLOCK + lane, p.weights.shape)
+
+
+def _joined(parts: list[Integers]) -> Integers:
+    return np.concatenate([np.zeros(0, np.int64), *parts])
