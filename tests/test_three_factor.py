@@ -7,7 +7,8 @@ import pytest
 from learn import Examples, Rule, classify, make_network, train
 from learn.feedback import FEEDBACK, LINK_DELAY, POPULATION
 from learn.gradient import Gradient
-from learn.rule import Taps, fold, half_taps
+from learn.optimizer import Descent
+from learn.rule import Optimizer, Taps, fold, half_taps
 from model import Input, Lif, Network, Projection, Readout, Reset, simulate
 from model.layout import rebuild
 
@@ -84,6 +85,22 @@ def signal_to(network, population, err, feedback):
     return signal
 
 
+def errors(y, label, rule):
+    """Error of every readout in every step, from its membranes y [T, classes]."""
+    behind = y.max(axis=1, keepdims=True) - y
+    if rule.error == "softmax":
+        level = np.exp(-behind)
+        level = level / level.sum(axis=1, keepdims=True)
+    else:
+        scaled = behind / rule.error_width
+        level = np.exp(-scaled) if rule.error == "exponential" else np.maximum(0, 1 - scaled)
+        total = level.sum(axis=1, keepdims=True)
+        # 1.5 to 3 is next to 2, 3 to 6 to 4: the power of two by logarithm, not by counting.
+        level = level / 2 ** np.maximum(0, np.floor(np.log2(total / 1.5)) + 1)
+    level[:, label] -= level.sum(axis=1)
+    return level
+
+
 def explicit(network, counts, label, rule, sigma, feedback):
     """Gradient of one recording, each eligibility passing the readout's filter.
 
@@ -91,8 +108,7 @@ def explicit(network, counts, label, rule, sigma, feedback):
     """
     emitted, before = run_slowly(network, counts)
     y, kappa = before[network.readout.name], network.readout.alpha[0]
-    err = np.exp(y - y.max(axis=1, keepdims=True))
-    err = err / err.sum(axis=1, keepdims=True) - np.eye(network.readout.size)[label]
+    err = errors(y, label, rule)
     gradients = {}
     for projection in network.projections:
         post = network.population(projection.post)
@@ -218,6 +234,8 @@ def test_deferred_form_with_the_reset_path(reset):
         Rule(taps="central"),
         Rule(rate_strength=3.0, rate_target=0.1),
         Rule(surrogate_width=1.0),
+        Rule(error="exponential", error_width=0.7),
+        Rule(error="linear", error_width=2.0),
     ],
     ids=lambda rule: str({n: v for n, v in asdict(rule).items() if v != getattr(Rule(), n)}),
 )
@@ -423,6 +441,18 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         quick(epochs=1, checkpoint=tmp_path / "run.npz")
 
 
+def test_the_sign_of_a_running_mean_by_hand():
+    values = np.zeros(3, np.float32)
+    descent = Descent(Optimizer.SIGN, values, momentum=0.5)
+    descent.step(np.array([4, -1, 0], np.float32), 0.25, 1)
+    assert values.tolist() == [-0.25, 0.25, 0]
+    # Means 1, -0.25, 0 and then 0.5 * 1 - 0.5 * 3 = -1, ...: the sign turns with the mean.
+    descent.step(np.array([-1, -1, 1], np.float32), 0.25, 2)
+    assert values.tolist() == [-0.5, 0.5, -0.25]
+    descent.step(np.array([-3, 4, -3], np.float32), 0.25, 3)
+    assert values.tolist() == [-0.25, 0.25, 0]
+
+
 def test_a_rate_of_zero_leaves_its_numbers():
     before = tiny(recurrent="axonal")
     rule = Rule(weight_rate=0.0, bias_rate=0.0, delay_rate=0.1, batch=16)
@@ -481,6 +511,9 @@ def test_a_shift_moves_channels_and_loses_the_edge():
         ({"weight_rate": -1.0}, "weight_rate must be a number of at least 0, not -1.0"),
         ({"delay_rate": np.nan}, "delay_rate must be a number of at least 0, not nan"),
         ({"sigma_end": 0.0}, "sigma_end must be a positive number, not 0.0"),
+        ({"error": "hinge"}, "error must be one of softmax, exponential, linear, not 'hinge'"),
+        ({"error_width": 0.0}, "error_width must be a positive number, not 0.0"),
+        ({"momentum": 1.0}, "momentum must be at least 0 and less than 1, not 1.0"),
         ({"batch": 0}, "batch must be at least 1, not 0"),
         ({"channel_shift": -1}, "channel_shift must be at least 0, not -1"),
     ],
