@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Image
+from datapath.files import load, read_extra, save
+from datapath.schema import chip_digest, parse, readable
 from emulator.chip import run
 from emulator.learn import Learned, learn
 from learn.rule import Taps, half_taps
 from quant.learnable import Tuning, tuned
+from ranvier.progress import bar
 
 Integers = NDArray[np.int64]
 
@@ -114,6 +122,113 @@ def learn_epoch(
         number=epoch + 1,
         train_accuracy=float((done.classes == labels[order]).mean()),
         held_out_accuracy=held,
-        cycles=int(done.total_cycles),
+        cycles=done.total_cycles,
         saturated=float(done.learn_saturated.mean()),
     )
+
+
+def fit(
+    image: Image,
+    examples: tuple[Integers, Integers],
+    schedule: Schedule,
+    *,
+    seed: int,
+    held_out: tuple[Integers, Integers] | None = None,
+    engine: str = "emulator",
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: Callable[[ChipEpoch], None] | None = None,
+) -> tuple[Image, tuple[ChipEpoch, ...]]:
+    """Learn for all epochs of `schedule`, and return the image of the last one.
+
+    examples, held_out : counts and labels.  engine : "emulator", or "cxxrtl" for the very gates.
+    checkpoint : image file that is written after every epoch.  If it exists, the run goes on from
+    it and ends with the very bits of an uninterrupted run.
+
+    Raises
+    ------
+    ValueError
+        A label is out of range, the image does not learn, or the checkpoint is of another run.
+    OSError
+        The checkpoint cannot be written.
+    """
+    path = None if checkpoint is None else Path(checkpoint)
+    run_of = _identity(image, examples, schedule, seed)
+    history: tuple[ChipEpoch, ...] = ()
+    if path is not None and path.exists():
+        image, history = _restored(path, image, run_of)
+    step = {"emulator": emulate, "cxxrtl": _gates}[engine]
+    while len(history) < schedule.epochs:
+        with bar(f"epoch {len(history) + 1}") as advance:
+            told = _Told(advance, len(examples[1]))
+            image, epoch = learn_epoch(
+                image, *examples, schedule, len(history), seed=seed, held_out=held_out,
+                engine=step, progress=told,
+            )  # fmt: skip
+        history = (*history, epoch)
+        if path is not None:
+            state = readable({"run": run_of, "history": [asdict(one) for one in history]})
+            save(image, path, extras={PROGRESS: state})
+        if progress is not None:
+            progress(epoch)
+    return image, history
+
+
+PROGRESS = "progress.json"
+"""What a checkpoint carries beside the image."""
+
+
+class _Told:
+    """Counts what has come to its end."""
+
+    def __init__(self, advance: Callable[[int, int], None], total: int) -> None:
+        self.advance, self.total, self.done = advance, total, 0
+
+    def __call__(self, finished: int) -> None:
+        self.done += finished
+        self.advance(self.done, self.total)
+
+
+def _gates(
+    image: Image,
+    counts: Integers,
+    labels: Integers,
+    batch: int,
+    progress: Callable[[int], None] | None,
+) -> Learned:
+    from sim.learn import learn_on_gates
+
+    return learn_on_gates(image, counts, labels, batch=batch, progress=progress)
+
+
+def _identity(
+    image: Image, examples: tuple[Integers, Integers], schedule: Schedule, seed: int
+) -> dict[str, Any]:
+    """Return what a checkpoint must have in common with this run to be continued by it."""
+    sha = hashlib.sha256()
+    for array in examples:
+        sha.update(np.ascontiguousarray(array).astype("<i8").tobytes())
+    return {
+        "chip": chip_digest(image.chip),
+        "examples": sha.hexdigest(),
+        "schedule": json.loads(readable(asdict(schedule))),
+        "seed": seed,
+    }
+
+
+def _restored(
+    path: Path, image: Image, run_of: dict[str, Any]
+) -> tuple[Image, tuple[ChipEpoch, ...]]:
+    """Read a checkpoint, and refuse one of another run."""
+    document = parse(read_extra(path, PROGRESS), f"{path}: {PROGRESS}")
+    try:
+        assert isinstance(document, dict)
+        found, history = document["run"], tuple(ChipEpoch(**one) for one in document["history"])
+    except (AssertionError, KeyError, TypeError):
+        raise ValueError(f"{path}: {PROGRESS} is damaged: remove the checkpoint") from None
+    for name, value in run_of.items():
+        if not isinstance(found, dict) or found.get(name) != value:
+            raise ValueError(
+                f"{path}: {PROGRESS} belongs to a run with another {name}: remove it, or name "
+                "another checkpoint"
+            )
+    return load(path), history
