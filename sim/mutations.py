@@ -401,9 +401,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "emulator/kernels/deliver.py",
-        "part[j] = 0",
-        "part[j] += 0",
-        "narrow sums stay: many rows in a tick, and again",
+        "more = factor * (counts[e] - 1)",
+        "more = factor * counts[e]",
+        "a source is counted once more: several events of a channel in a tick",
         TINY,
     ),
     Mutant(

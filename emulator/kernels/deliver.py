@@ -7,78 +7,29 @@ that might count from the end.
 import numpy as np
 
 from emulator.kernels import inner
-from emulator.kernels.machine import like
-from emulator.kernels.tables import BLOCK, FEW
-
-PASS = 8
-"""Rows that are added up at a time."""
-
-
-@inner
-def add_rows(weights, rows, stride, sources, begin, end, part):
-    """part[j] += sum of weights[source, j] over sources[begin:end], a multiple of PASS of them."""
-    for e in range(begin, end, PASS):
-        # So many rows per pass: the sum is loaded and stored once for all of them.
-        a = np.uint64(rows + sources[e] * stride)
-        b = np.uint64(rows + sources[e + 1] * stride)
-        c = np.uint64(rows + sources[e + 2] * stride)
-        d = np.uint64(rows + sources[e + 3] * stride)
-        f = np.uint64(rows + sources[e + 4] * stride)
-        g = np.uint64(rows + sources[e + 5] * stride)
-        h = np.uint64(rows + sources[e + 6] * stride)
-        i = np.uint64(rows + sources[e + 7] * stride)
-        for j in range(np.uint64(stride)):
-            part[j] += (
-                weights[a + j] + weights[b + j] + weights[c + j] + weights[d + j]
-                + weights[f + j] + weights[g + j] + weights[h + j] + weights[i + j]
-            )  # fmt: skip
-
-
-@inner
-def add_few_rows(weights, rows, stride, factor, none, sources, begin, end, out, first):
-    """out[first + j] += factor * sum of weights[source, j] over sources[begin:end].
-
-    none : a source whose row is zeros.
-    """
-    base = np.uint64(first)
-    for e in range(begin, end, FEW):
-        # Behind the last one is nothing, without a branch.
-        a = np.uint64(rows + sources[e] * stride)
-        b = np.uint64(rows + (none + (sources[e + 1] - none) * (e + 1 < end)) * stride)
-        c = np.uint64(rows + (none + (sources[e + 2] - none) * (e + 2 < end)) * stride)
-        d = np.uint64(rows + (none + (sources[e + 3] - none) * (e + 3 < end)) * stride)
-        for j in range(np.uint64(stride)):
-            x = weights[a + j] + weights[b + j] + weights[c + j] + weights[d + j]
-            out[base + j] += factor * like(x, weights[a])
+from emulator.kernels.machine import LANES, add_rows
+from emulator.kernels.tables import BLOCK
 
 
 @inner
 def sum_rows(
-    weights, rows, stride, factor, limit, none, sources, counts, begin, end, largest, part, out,
-    first,
-):  # fmt: skip
+    weights, rows, stride, factor, limit, sources, counts, begin, end, largest, out, first
+):
     """out[first + j] += factor * sum of counts[e] * weights[sources[e], j], begin <= e < end.
 
-    limit : rows whose sum the type of a weight holds, at least FEW.  none : a source whose row is
-    zeros.  largest : no count is larger; where it is 1 they are not read.  part : zeros of the type
-    of a weight, scratch.
+    limit : rows whose sum the type of a weight holds.  largest : no count is larger; where it is 1
+    they are not read.
     """
-    width, base, e = np.uint64(stride), np.uint64(first), begin
-    while min(limit, end - e) >= PASS:
-        # Many rows are first summed in their own narrow type, as long as it holds them.
-        stop = e + min(limit, end - e) // PASS * PASS
-        add_rows(weights, rows, stride, sources, e, stop, part)
-        for j in range(width):
-            out[base + j] += factor * part[j]
-            part[j] = 0
-        e = stop
-    add_few_rows(weights, rows, stride, factor, none, sources, e, end, out, first)
+    for e in range(begin, end, limit):
+        stop = min(end, e + limit)
+        for j in range(0, stride, LANES):
+            add_rows(weights, rows + j, stride, sources, e, stop, factor, out, first + j)
     if largest > 1:
-        for e in range(begin, end):
+        for e in range(np.uint64(begin), np.uint64(end)):
             if counts[e] > 1:
-                a, k = np.uint64(rows + sources[e] * stride), factor * (counts[e] - 1)
-                for j in range(width):
-                    out[base + j] += k * weights[a + j]
+                more = factor * (counts[e] - 1)
+                for j in range(0, stride, LANES):
+                    add_rows(weights, rows + j, stride, sources, e, e + 1, more, out, first + j)
 
 
 @inner

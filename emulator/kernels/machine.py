@@ -8,10 +8,14 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 instruction: Any = intrinsic
 """Make an instruction; for its annotations the typing context would be an argument too."""
+
+LANES = 64
+"""Numbers that `add_rows` adds at a time."""
 
 
 @instruction
@@ -69,3 +73,46 @@ def set_items(typingctx, array, first):
         return builder.bitcast(builder.icmp_unsigned("!=", items, loaded(None)), ir.IntType(64))
 
     return types.uint64(array, types.uint64), code
+
+
+@instruction
+def add_rows(typingctx, rows, start, stride, sources, begin, end, factor, out, at):
+    """out[at + j] += factor * sum of rows[start + s * stride + j] over s in sources[begin:end].
+
+    j : from 0 to LANES - 1.  The sum is in the type of `rows`, which must hold it; all other
+    integers are int64.  As a loop of a kernel this would load and store every sum for each row.
+    """
+
+    def code(context, builder, signature, args):
+        _, start, stride, _, begin, end, factor, _, at = args
+        data = [context.make_array(a)(context, builder, args[n]).data
+                for n, a in ((0, rows), (3, sources), (7, out))]  # fmt: skip
+        narrow, wide = (ir.VectorType(context.get_data_type(a.dtype), LANES) for a in (rows, out))
+
+        def place(pointer, index, kind):
+            return builder.bitcast(builder.gep(pointer, [index]), kind.as_pointer())
+
+        total = cgutils.alloca_once_value(builder, narrow(None))
+        with cgutils.for_range(builder, end, begin) as loop:
+            source = builder.load(builder.gep(data[1], [loop.index]))
+            source = context.cast(builder, source, sources.dtype, types.int64)
+            row = place(data[0], builder.add(start, builder.mul(source, stride)), narrow)
+            loaded = builder.load(row, align=narrow.element.width // 8)
+            builder.store(builder.add(builder.load(total), loaded), total)
+        where = place(data[2], at, wide)
+        one = builder.insert_element(
+            wide(None), builder.trunc(factor, wide.element), ir.IntType(32)(0)
+        )
+        factors = builder.shuffle_vector(
+            one, wide(None), ir.VectorType(ir.IntType(32), LANES)(None)
+        )
+        added = builder.mul(factors, builder.sext(builder.load(total), wide))
+        align = wide.element.width // 8
+        builder.store(builder.add(builder.load(where, align=align), added), where, align=align)
+        return context.get_dummy_value()
+
+    int64 = types.int64
+    return (
+        types.void(rows, int64, int64, sources, int64, int64, int64, out, int64),
+        code,
+    )

@@ -115,7 +115,7 @@ def look_ahead(
 @pasted
 def deliver(
     projections, q, sources, counts, begin, end, largest, size, first, here, width,
-    row_weights, synapse_weights, synapse_offsets, dendrite_offsets, part, late, now, ahead,
+    row_weights, synapse_weights, synapse_offsets, dendrite_offsets, late, now, ahead,
 ):  # fmt: skip
     """Deliver sources[begin:end], `counts` times each and no more than `largest`, over `q`.
 
@@ -126,8 +126,8 @@ def deliver(
         to_dendrites = projections[q, DENDRITES] >= 0
         sum_rows(
             row_weights, projections[q, ROWS], projections[q, STRIDE], projections[q, FACTOR],
-            projections[q, LIMIT], projections[q, SOURCES], sources, counts, begin, end, largest,
-            part, late if to_dendrites else now, 0 if to_dendrites else first,
+            projections[q, LIMIT], sources, counts, begin, end, largest,
+            late if to_dendrites else now, 0 if to_dendrites else first,
         )  # fmt: skip
         if to_dendrites:
             spread(late, size, dendrite_offsets, projections[q, DENDRITES], ahead, here)
@@ -142,7 +142,7 @@ def deliver(
 def recordings(
     lif, score, clocks, turn, span, populations, projections, threshold, bias, coefficient,
     row_weights, synapse_weights, synapse_offsets, dendrite_offsets, axon_ticks,
-    v, total, u, now, spikes, ones, fired, active, words, part, late, ahead,
+    v, total, u, now, spikes, ones, fired, active, words, late, ahead,
     queued, queue_source, queue_count, channel_start, event_tick, event_count,
     classes, scores, events, spike_counts, deliveries, saturations, score_saturations, cycles,
     saturated_ticks, first_recording, starts, channel, count, largest, trace, scores_trace,
@@ -200,7 +200,7 @@ def recordings(
                     deliver(
                         projections, q, sources, counts, begin, end, largest, size, first, here,
                         width, row_weights, synapse_weights, synapse_offsets, dendrite_offsets,
-                        part, late, now, ahead,
+                        late, now, ahead,
                     )  # fmt: skip
                     deliveries[r, projections[q, PLACE]] += end - begin
                     cycles[r, t] += (end - begin) * projections[q, COST]

@@ -10,6 +10,7 @@ from datapath import Delay, Format, Image, Kind, Leak, Projection, Reset
 from datapath.timing import EMIT, LEVELS, POPULATION, PROJECTION, ROW, TICK
 from emulator.fixed import DEEPEST
 from emulator.kernels.events import AT_ONCE
+from emulator.kernels.machine import LANES
 from emulator.lif import Words, words
 
 Integers = NDArray[np.int64]
@@ -20,14 +21,11 @@ BLOCK = 8
 SEGMENT = 256
 """Ticks whose input is added to the delayed sums at one go; a power of two."""
 
-FEW = 4
-"""Rows that are added up at a time where there are no more; int16 must hold their sum."""
-
 DEEPEST_SMALL = 30
 """The deepest right shift of an int32 membrane."""
 
 LINE = 64
-"""Bytes of a cache line; a row of weights takes whole ones."""
+"""Bytes of a cache line."""
 
 INPUT = -1
 """The number of the input among the populations."""
@@ -104,7 +102,6 @@ class Scratch(NamedTuple):
     fired: Integers  # number of `spikes`
     active: NDArray[np.uint8]  # who fired, and words of the same memory
     words: NDArray[np.uint64]
-    part: NDArray[np.int16] | Integers  # sum of rows, before the scale
     late: NDArray[np.int32] | Integers  # sum of rows, before the dendrites
     ahead: NDArray[np.int32] | Integers  # delayed sums
     # Of the queues.
@@ -144,10 +141,9 @@ def _groups(size: int, width: int) -> int:
     return -(-size // width)
 
 
-def _whole_lines(size: int, dtype: DTypeLike) -> int:
-    """Round `size` up to whole cache lines."""
-    width = LINE // np.dtype(dtype).itemsize
-    return _groups(size, width) * width
+def _padded(size: int) -> int:
+    """Round `size` up to whole vectors."""
+    return _groups(size, LANES) * LANES
 
 
 def _in_blocks(values: Integers) -> Integers:
@@ -164,9 +160,9 @@ def _reach(projection: Projection) -> int:
 
 
 def is_narrow(image: Image) -> bool:
-    """Whether the small types hold every weight and sum of `image`, and those of FEW rows."""
+    """Whether the small types hold every weight and sum of `image`."""
     synapse = image.chip.synapse
-    return synapse.weight.width <= 14 and synapse.acc.width <= 32
+    return synapse.weight.width <= 15 and synapse.acc.width <= 32
 
 
 def has_small_membranes(image: Image) -> bool:
@@ -244,9 +240,7 @@ class _Layout:
         late = {p.post for p in self.order if p.delay in LATE}
         ahead = [_groups(p.size, BLOCK) * BLOCK * self.span * (p.name in late) for p in populations]
         table = np.zeros((len(populations) + 1, 6), np.int64)
-        table[:, FIRST] = _starts(
-            [_whole_lines(p.size + AT_ONCE, self.rows.dtype) for p in populations]
-        )
+        table[:, FIRST] = _starts([_padded(p.size + AT_ONCE) for p in populations])
         table[:, INCOMING] = _starts([posts.count(p.name) for p in populations])
         table[:, AHEAD] = _starts(ahead)
         for n, p in enumerate(populations):
@@ -269,7 +263,7 @@ class _Layout:
     def projection(self, p: Projection) -> list[int]:
         """Row of the projection table; weights and delays join the pools."""
         post, pre = p.weights.shape
-        stride = _whole_lines(post, self.rows.dtype)
+        stride = _padded(post)
         row = [NOWHERE] * 14
         row[PLACE] = [q.name for q in self.image.projections].index(p.name)
         row[PRE], row[SOURCES] = self.number[p.pre], pre
@@ -289,9 +283,8 @@ class _Layout:
             row[SYNAPSES] = self.weights.add(weights)
             self.offsets.add(offsets)
             return row
-        # The row behind the last one is nothing, which kernels add where they need one more.
-        rows = np.zeros((pre + 1, stride), np.int64)
-        rows[:pre, :post] = p.weights.T
+        rows = np.zeros((pre, stride), np.int64)
+        rows[:, :post] = p.weights.T
         row[ROWS] = self.rows.add(rows)
         if p.delay is Delay.DENDRITIC:
             block, place = np.divmod(np.arange(post), BLOCK)
@@ -332,10 +325,10 @@ def tables(image: Image) -> Tables:
 def scratch(t: Tables, channels: int, steps: int) -> Scratch:
     """Allocate what one thread needs for recordings of `channels` and `steps`."""
     neurons, ahead = int(t.populations[-1, FIRST]), int(t.populations[-1, AHEAD])
-    active = aligned(_whole_lines(int(t.populations[:, SIZE].max()), np.uint8), np.uint8)
+    active = aligned(_padded(int(t.populations[:, SIZE].max())), np.uint8)
     widest = int(t.projections[:, STRIDE].max(initial=0))
     queues = int((t.projections[:, SOURCES] * (t.projections[:, QUEUE] >= 0)).sum()) * t.turn
-    small, middle = t.row_weights.dtype, t.synapse_weights.dtype
+    middle = t.synapse_weights.dtype
     segment = min(steps, SEGMENT) * channels
     return Scratch(
         v=aligned(neurons, t.threshold.dtype),
@@ -347,11 +340,10 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
         fired=np.zeros(len(t.populations), np.int64),
         active=active,
         words=active.view(np.uint64),
-        part=aligned(widest, small),
         late=aligned(widest, middle),
         ahead=aligned(ahead, middle),
         queued=np.zeros((len(t.projections), t.turn), np.int64),
-        queue_source=np.empty(queues + FEW, np.uint32),
+        queue_source=np.empty(queues, np.uint32),
         queue_count=np.empty(queues, np.int64),
         channel_start=np.zeros(channels + 1, np.uint64),
         event_tick=np.empty(segment, np.uint64),
@@ -361,12 +353,12 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
 
 def event_lists(recordings: int, steps: int, channels: int) -> Events:
     """Allocate room for as many events as there can be."""
-    active = aligned(_whole_lines(channels, np.uint8), np.uint8)
+    active = aligned(_padded(channels), np.uint8)
     most = recordings * steps * channels
     return Events(
         active=active,
         words=active.view(np.uint64),
         starts=np.zeros((recordings, steps + 1), np.int64),
-        channel=np.empty(most + max(AT_ONCE, FEW), np.uint32),
+        channel=np.empty(most + AT_ONCE, np.uint32),
         count=np.empty(most, np.int64),
     )
