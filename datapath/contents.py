@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from datapath.image import Delay, Image, Kind, Projection, Reset
 from datapath.integers import Integers
 from datapath.learning import Learning, ProjectionRule, feedback_projection
-from datapath.memory import Beats, control, memories, words
+from datapath.memory import Beats, control, memories, numbers, words
 
 
 def controls(image: Image) -> dict[str, int]:
@@ -41,6 +44,21 @@ def contents(image: Image) -> dict[str, Beats]:
     layout = _Layout(image)
     columns = layout.columns()
     return {m.name: words(m, columns[m.name]) for m in memories(image.chip) if not m.state}
+
+
+def learned_image(image: Image, beats: Mapping[str, Beats]) -> Image:
+    """Return `image` as a chip has changed it, which is the inverse of `contents`.
+
+    image : what was loaded, with rules to learn by.
+    beats : what the host reads back: uint32[words in use, beats] by memory name.  Only memories
+    that learning changes are looked at.
+
+    Raises
+    ------
+    ValueError
+        The words are those of no image: a delay reaches too far, a random state is 0.
+    """
+    return _ReadBack(image, beats).image()
 
 
 class _Layout:
@@ -117,13 +135,13 @@ class _Layout:
             int(mode is Delay.AXONAL),
             int(mode is Delay.DENDRITIC),
             int(mode is Delay.SYNAPTIC),
-            self._delays_before(projection),
+            self.delays_before(projection),
             projection.resolution,
             self.rows[projection.name],
             projection.scale,
         ]
 
-    def _delays_before(self, projection: Projection) -> int:
+    def delays_before(self, projection: Projection) -> int:
         """Count the words of axonal or dendritic delays before those of `projection`."""
         mode = projection.delay
         before = self.order[: self.order.index(projection)]
@@ -220,6 +238,75 @@ class _Layout:
             rule.largest,
         ]
 
+
+class _ReadBack:
+    """The words that learning changes, read back from a chip that `image` was loaded into."""
+
+    def __init__(self, image: Image, beats: Mapping[str, Beats]) -> None:
+        self.old, self.layout = image, _Layout(image)
+        self.words = {
+            m.name: numbers(m, beats[m.name])[m.fields[0].name]
+            for m in memories(image.chip)
+            if m.name in _CHANGED
+        }
+
+    def image(self) -> Image:
+        """Return the image of these words."""
+        old, learning = self.old, self.old.learning
+        if learning is None:
+            raise ValueError("learning: the image has no rules to learn by")
+        rules = tuple(map(self._rule, old.projections, learning.projections))
+        return replace(
+            old,
+            projections=tuple(map(self._projection, old.projections)),
+            learning=replace(learning, random=self.words["random"][0], projections=rules),
+        )
+
+    def _projection(self, p: Projection) -> Projection:
+        delays = self._of_delays("delays", p, p.delays)
+        return replace(p, weights=self._of_synapses("weights", p), delays=delays)
+
+    def _rule(self, p: Projection, rule: ProjectionRule) -> ProjectionRule:
+        return replace(
+            rule,
+            weight_fractions=self._of_synapses("weight_fractions", p),
+            weight_gradients=self._of_synapses("weight_gradients", p),
+            delay_fractions=self._of_delays("fractions", p, rule.delay_fractions),
+            delay_gradients=self._of_delays("gradients", p, rule.delay_gradients),
+        )
+
+    def _of_delays(self, what: str, p: Projection, old: Integers) -> Integers:
+        """Return `what` of the delays of `p`, or `old` where no delay can learn."""
+        if p.delay is Delay.SYNAPTIC:
+            return self._of_synapses(f"synaptic_{what}", p)
+        if p.delay is Delay.AXONAL:
+            at = self.layout.delays_before(p)
+            return self.words[f"axonal_{what}"][at : at + p.delays.size, 0]
+        return old
+
+    def _of_synapses(self, name: str, p: Projection) -> Integers:
+        """Return the words of `p` in memory `name`, int64[post, pre]."""
+        at, blocks = self.layout.rows[p.name], self.layout.blocks[p.post]
+        post, pre = p.weights.shape
+        rows = self.words[name][at : at + pre * blocks]
+        return rows.reshape(pre, blocks * self.layout.lanes)[:, :post].T
+
+
+_CHANGED = frozenset(
+    (
+        "weights",
+        "synaptic_delays",
+        "axonal_delays",
+        "random",
+        "weight_fractions",
+        "weight_gradients",
+        "synaptic_fractions",
+        "synaptic_gradients",
+        "axonal_fractions",
+        "axonal_gradients",
+    )
+)
+"""Loaded memories that learning changes, as far as a chip is built with them."""
 
 _ALWAYS = frozenset(
     (

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapath import Chip, Delay, Format, Image, Kind, Population, Projection, Reset, ports
-from datapath.catalog import CHIPS, DIGITS_AXONAL, TINY
-from datapath.contents import contents, controls
+from datapath.catalog import CHIPS, DIGITS_AXONAL, TINY, TINY_LEARN
+from datapath.contents import contents, controls, learned_image
+from datapath.files import digest
 from datapath.memory import (
     BUS,
     Field,
@@ -22,6 +23,9 @@ from datapath.memory import (
     unsigned,
     words,
 )
+from sim.images import random_image as any_image
+from sim.images import random_learning, random_learning_chip
+from sim.stimulus import noise
 
 
 def packed_slowly(memory: Memory, rows: list[list[list[int]]]) -> list[list[int]]:
@@ -425,3 +429,40 @@ def test_the_tables_alone_lead_to_every_synapse_of_a_random_image(lanes, seed):
 
 def test_the_bus_is_as_wide_as_a_beat():
     assert dict(ports.host(TINY))["data"] == Format(BUS, signed=False)
+
+
+def learned_at_random(rng: np.random.Generator, image: Image) -> Image:
+    """Change every word of `image` that its rules let learn, whatever came in."""
+    chip, learn, learning = image.chip, image.chip.learn, image.learning
+    projections, rules = [], []
+    for p, rule in zip(image.projections, learning.projections, strict=True):
+        weights = noise(rng, chip.synapse.weight, p.weights.shape) if rule.weights else p.weights
+        delays = rng.integers(rule.largest + 1, size=p.delays.shape) if rule.delays else p.delays
+        projections.append(replace(p, weights=weights, delays=delays))
+        changed = {
+            "weight_fractions": noise(rng, learn.weight_fraction, p.weights.shape),
+            "weight_gradients": noise(rng, learn.weight_gradient, p.weights.shape),
+        }
+        if p.delay in (Delay.AXONAL, Delay.SYNAPTIC):
+            changed["delay_fractions"] = noise(rng, learn.delay_fraction, p.delays.shape)
+            changed["delay_gradients"] = noise(rng, learn.delay_gradient, p.delays.shape)
+        rules.append(replace(rule, **changed))
+    random = rng.integers(1, 2**32, chip.lanes)
+    learning = replace(learning, random=random, projections=tuple(rules))
+    return replace(image, projections=tuple(projections), learning=learning)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_what_a_chip_has_learned_is_read_back_from_its_memories(lanes, seed):
+    rng = np.random.default_rng([seed, lanes])
+    chip = TINY_LEARN if lanes == 2 and seed < 4 else random_learning_chip(rng, lanes)
+    image = random_learning(rng, any_image(rng, chip, 7))
+    changed = learned_at_random(rng, image)
+    assert digest(changed) != digest(image)
+    assert digest(learned_image(image, contents(changed))) == digest(changed)
+
+
+def test_an_image_without_rules_has_learned_nothing():
+    with pytest.raises(ValueError, match=r"^learning: the image has no rules to learn by$"):
+        learned_image(worked(), contents(worked()))
