@@ -1,6 +1,6 @@
 """Spike histories, read at the age of the axonal delay."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -9,7 +9,13 @@ from datapath import Chip
 from datapath.memory import memories, projection_fields
 from datapath.timing import EVENT
 from rtl.fixed import fits, saturate, shape
-from rtl.memory import LoadPort, below, build, index, loaded, select
+from rtl.memory import LoadPort, UpdatePort, after, below, build, index, learned, loaded, select
+
+
+def sweep_shape(chip: Chip) -> Shape:
+    """Shape of a tick that may lie before a recording or behind it, as in a sweep of LEARN."""
+    latest = max(chip.axon.channel_steps, chip.axon.neuron_steps, chip.learn.steps + chip.learn.taps)
+    return signed((2 * latest).bit_length() + 1)
 
 
 class AxonStage(wiring.Component):
@@ -54,6 +60,13 @@ class AxonStage(wiring.Component):
 
     axonal_delays : In(LoadPort)
         If the chip has axonal delays; likewise `delay`.
+
+    On a chip that learns:
+
+    sweep, tau, ticks : In(1), In(sweep_shape), In(tick)
+        With `sweep`, the reads are those at tick `tau`, whose low bits are in `t`, and counts of
+        sources before tick 0 and from tick `ticks` on are 0. They stand still like `age`.
+    axonal_delays_update : In(UpdatePort)
     """
 
     LATENCY = 7
@@ -92,6 +105,10 @@ class AxonStage(wiring.Component):
         if axon.delays:
             members["delay"] = In(index(axon.delays))
             members["axonal_delays"] = In(LoadPort(self.specs["axonal_delays"]))
+        if chip.learn is not None:
+            members |= {"sweep": In(1), "tau": In(sweep_shape(chip)), "ticks": In(index(deeper))}
+            if axon.delays:
+                members["axonal_delays_update"] = In(UpdatePort(self.specs["axonal_delays"]))
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -101,7 +118,7 @@ class AxonStage(wiring.Component):
         with m.If(self.advance):
             m.d.sync += reading.eq(Cat(self.read, reading))
         m.d.comb += self.o_valid.eq(reading[-1])
-        slot = self._slot(m)
+        slot, outside_6 = self._slot(m)
         sources = [self.source]
         for clock in range(1, self.LATENCY):
             sources.append(Signal.like(self.source, name=f"source_{clock}"))
@@ -112,19 +129,27 @@ class AxonStage(wiring.Component):
         neurons = self._neurons(m, *at)
         lane = sources[6][:lane_bits]
         counts = [Mux(self.neuron, neurons[n], channels[n].count) for n in range(self.chip.lanes)]
+        count = select(counts, lane)
         with m.If(self.advance):
-            m.d.sync += self.o_count.eq(select(counts, lane))
+            m.d.sync += self.o_count.eq(count if outside_6 is None else Mux(outside_6, 0, count))
         return m
 
     def _slot(self, m: Module):
-        """Slot of the history that is read; ready four clocks after `read`."""
+        """Slot of the history that is read, four clocks after `read`.
+
+        And whether its tick is outside of a recording that is learned from, six clocks after it.
+        """
         reach = Signal.like(self.t)
         youngest = Signal.like(self.t)
         slot = Signal.like(self.t)
         if self.chip.axon.delays:
             spec = self.specs["axonal_delays"]
             enable = self.read & self.axonal & self.advance
-            read = loaded(m, spec, self.axonal_delays, self.delay, enable)
+            if self.chip.learn is None:
+                read = loaded(m, spec, self.axonal_delays, self.delay, enable)
+            else:
+                update = self.axonal_delays_update
+                read = learned(m, spec, self.axonal_delays, update, self.delay, enable)
             delay = Signal(shape(self.chip.axon.delay))
             with m.If(self.advance):
                 m.d.sync += delay.eq(read[0].delay)
@@ -132,7 +157,12 @@ class AxonStage(wiring.Component):
         m.d.sync += youngest.eq(self.t - self.age)
         with m.If(self.advance):
             m.d.sync += slot.eq(youngest - reach)
-        return slot
+        if self.chip.learn is None:
+            return slot, None
+        latest = after(m, self.tau - self.age, "latest")
+        tick_4 = after(m, latest - reach, "source_tick", advance=self.advance)
+        outside = self.sweep & ((tick_4 < 0) | (tick_4 >= self.ticks))
+        return slot, after(m, outside, "outside", 2, self.advance)
 
     def _channels(self, m: Module, reading, slot, block):
         """Build the history of the channels; return the word read two clocks ago."""

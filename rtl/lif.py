@@ -36,6 +36,8 @@ class LifStage(wiring.Component):
         Whether the neuron fired, one bit per lane.
     o_saturated : Out(lanes)
         Whether the sum did not fit the membrane, one bit per lane.
+    o_threshold : Out(array of lif.v)
+        On a chip that learns: its threshold.
     """
 
     LATENCY = 6
@@ -43,6 +45,7 @@ class LifStage(wiring.Component):
     def __init__(self, chip: Chip) -> None:
         self.p = chip.lif
         self.lanes = chip.lanes
+        self.learns = chip.learn is not None
 
         def array(fmt):
             return data.ArrayLayout(shape(fmt), chip.lanes)
@@ -62,6 +65,7 @@ class LifStage(wiring.Component):
                 "o_u": Out(array(self.p.v)),
                 "o_fired": Out(chip.lanes),
                 "o_saturated": Out(chip.lanes),
+                **({"o_threshold": Out(array(self.p.v))} if self.learns else {}),
             }
         )
 
@@ -106,8 +110,11 @@ class LifStage(wiring.Component):
             fires & (u >= threshold if p.compare is Compare.GE else u > threshold), "fired"
         )
         u_compared = after(u, "u_compared")
-        reset = Mux(zero, 0, u_compared - after(threshold, "threshold"))
+        threshold = after(threshold, "threshold")
+        reset = Mux(zero, 0, u_compared - threshold)
         m.d.sync += self.o_v[lane].eq(Mux(fired, reset, u_compared))
         m.d.sync += self.o_u[lane].eq(u_compared)
+        if self.learns:
+            m.d.sync += self.o_threshold[lane].eq(threshold)
         m.d.sync += self.o_fired[lane].eq(fired)
         m.d.sync += self.o_saturated[lane].eq(after(~fits(total, p.v), "saturated", 2))

@@ -4,8 +4,9 @@ No memory of the chip is ever read and written at one address in the same clock.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -51,6 +52,22 @@ def after(m: Module, value, name: str, clocks: int = 1, advance=1):
     return value
 
 
+def _tree(values):
+    """Sum of `values`, in pairs of pairs."""
+    while len(values) > 1:
+        values = [sum(values[n + 1 : n + 2], values[n]) for n in range(0, len(values), 2)]
+    return values[0]
+
+
+def add_up(m: Module, values: Iterable[Value], name: str):
+    """Return the sum of `values`, two clocks later: a register halves the levels of its tree."""
+    values = [Value.cast(value) for value in values]
+    group = 1 << (len(values) - 1).bit_length() // 2
+    parts = [_tree(values[n : n + group]) for n in range(0, len(values), group)]
+    held = [after(m, part, f"{name}_part_{n}") for n, part in enumerate(parts)]
+    return after(m, _tree(held), name)
+
+
 class LoadPort(wiring.Signature):
     """How the host reaches a loaded memory, seen from the host.
 
@@ -73,6 +90,38 @@ class LoadPort(wiring.Signature):
                 "word": In(word(spec)),
             }
         )
+
+
+class UpdatePort(wiring.Signature):
+    """How an UPDATE reaches a loaded memory, seen from the UpdateStage.
+
+    Members
+    -------
+    read, read_at, word : Out(1), Out(index of a word), In(word)
+        Read `read_at`; `word` holds it two clocks later.
+    write, write_at, data : Out(1), Out(index of a word), Out(word)
+        Write `data` at `write_at`.
+    """
+
+    def __init__(self, spec: Memory) -> None:
+        super().__init__(
+            {
+                "read": Out(1),
+                "read_at": Out(index(spec.words)),
+                "word": In(word(spec)),
+                "write": Out(1),
+                "write_at": Out(index(spec.words)),
+                "data": Out(word(spec)),
+            }
+        )
+
+
+class Write(NamedTuple):
+    """What the chip itself writes into a loaded memory."""
+
+    enable: Value
+    address: Value
+    data: Value
 
 
 def build(m: Module, spec: Memory) -> memory.Memory:
@@ -100,6 +149,40 @@ def loaded(m: Module, spec: Memory, port, address, enable):
         read.en.eq(port.read | enable),
         read.addr.eq(Mux(port.read, port.address, address)),
         port.word.eq(after(m, read.data, f"{spec.name}_word")),
+    ]
+    return read.data
+
+
+def learned(m: Module, spec: Memory, port, update, address, enable, write: Write | None = None):
+    """Add the loaded memory `spec` to `m`, with the host at `port` and an UPDATE at `update`.
+
+    address, enable, write : what the chip itself reads and writes.  Only one of the three is at
+    work at a time.
+
+    Returns
+    -------
+    The word that was read in the last clock that read one.
+    """
+    ram = build(m, spec)
+    to = ram.write_port()
+    read = ram.read_port()
+    writes = [Write(port.write, port.address, port.data)]
+    writes += [Write(update.write, update.write_at, update.data)]
+    writes += [] if write is None else [write]
+    where, what = writes[-1].address, writes[-1].data
+    for one in reversed(writes[:-1]):
+        where, what = Mux(one.enable, one.address, where), Mux(one.enable, one.data, what)
+    word = after(m, read.data, f"{spec.name}_word")
+    m.d.comb += [
+        to.en.eq(Cat(one.enable for one in writes).any()),
+        to.addr.eq(where),
+        to.data.eq(what),
+        read.en.eq(port.read | update.read | enable),
+        read.addr.eq(
+            Mux(port.read, port.address, Mux(update.read, update.read_at, address))
+        ),
+        port.word.eq(word),
+        update.word.eq(word),
     ]
     return read.data
 

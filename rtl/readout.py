@@ -33,12 +33,15 @@ class ReadoutStage(wiring.Component):
         In clock n + LATENCY: the sum of clock n did not fit the score.
     clear, clear_at : In(1), In(index of a class)
         Empty score `clear_at`; `winner` and `best` become 0.
+    largest : Out(lif.v)
+        On a chip that learns, in the clock after a `valid`: the largest membrane since `first`.
     """
 
     LATENCY = 4
 
     def __init__(self, chip: Chip) -> None:
         self.p = chip.readout
+        self.learns = chip.learn is not None
         self.spec = next(spec for spec in memories(chip) if spec.name == "scores")
         super().__init__(
             {
@@ -51,6 +54,7 @@ class ReadoutStage(wiring.Component):
                 "saturated": Out(1),
                 "clear": In(1),
                 "clear_at": In(index(self.p.classes)),
+                **({"largest": Out(shape(chip.lif.v))} if self.learns else {}),
             }
         )
 
@@ -96,4 +100,7 @@ class ReadoutStage(wiring.Component):
         with m.Elif(valid[-1] & (first[-1] | (sum_score > self.best))):
             m.d.sync += self.winner.eq(sum_at)
             m.d.sync += self.best.eq(sum_score)
+        if self.learns:
+            with m.If(self.valid & (self.first | (self.v > self.largest))):
+                m.d.sync += self.largest.eq(self.v)
         return m

@@ -8,8 +8,9 @@ from amaranth.utils import exact_log2
 from datapath import Chip
 from datapath.memory import memories, population_fields, projection_fields
 from datapath.timing import ROW
+from rtl.credit import tag_layout
 from rtl.fixed import shape
-from rtl.memory import LoadPort, after, below, build, index, loaded
+from rtl.memory import LoadPort, UpdatePort, after, below, build, index, learned, loaded, word
 
 
 class SynapseStage(wiring.Component):
@@ -51,10 +52,28 @@ class SynapseStage(wiring.Component):
 
     weights, synaptic_delays, dendritic_delays : In(LoadPort)
         As far as the chip has them.
+
+    On a chip that learns:
+
+    adjoint : In(1)
+        Rows and sums are read, and nothing is written. Stands still while rows are delivered.
+    tag : In(of the chip)
+        Goes with a row, looked at with its `start`.
+    o_valid, o_last : Out(1), Out(1)
+        A block was issued ADJOINT clocks ago; it was the last one of its row.
+    o_row, o_count, o_tag : Out(address of `weights`), Out(axon.count), Out(of the chip)
+        Where the weights of that block are; `count << scale`, as far as it fits, and `tag` of its
+        row.
+    o_weights : Out(word of `weights`)
+        Its weights; the words of the ring at their slots are in `i`.
+    ring_write, ring_slot, ring_block, ring : In(1), In(slot), In(index of a block), In(array)
+        Write a word of every bank, while nothing else is written.
+    weights_update, synaptic_delays_update : In(UpdatePort)
     """
 
     COLLECT = 2
     DRAIN = 7
+    ADJOINT = 5
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
@@ -83,7 +102,30 @@ class SynapseStage(wiring.Component):
         for name in ("weights", "synaptic_delays", "dendritic_delays"):
             if name in self.specs:
                 members[name] = In(LoadPort(self.specs[name]))
+        if chip.learn is not None:
+            members |= self._adjoint_members(tag_layout(chip))
         super().__init__(members)
+
+    def _adjoint_members(self, tag):
+        chip = self.chip
+        members = {
+            "adjoint": In(1),
+            "tag": In(tag),
+            "o_valid": Out(1),
+            "o_last": Out(1),
+            "o_row": Out(index(chip.synapses)),
+            "o_count": Out(shape(chip.axon.count)),
+            "o_tag": Out(tag),
+            "o_weights": Out(word(self.specs["weights"])),
+            "ring_write": In(1),
+            "ring_slot": In(index(chip.synapse.slots)),
+            "ring_block": In(index(chip.neuron_blocks)),
+            "ring": In(data.ArrayLayout(shape(chip.synapse.acc), chip.lanes)),
+        }
+        for name in ("weights", "synaptic_delays"):
+            if name in self.specs:
+                members[f"{name}_update"] = In(UpdatePort(self.specs[name]))
+        return members
 
     def elaborate(self, platform):
         m = Module()
@@ -91,7 +133,7 @@ class SynapseStage(wiring.Component):
         # out of the memories in clock 1 and in registers in 2, the slots are known in 3, when the
         # accumulators are read; they are in registers in 5 and written in 6.
         issue_0, at_0, row_0 = self._row(m)
-        read_1 = loaded(m, self.specs["weights"], self.weights, at_0.synapse, issue_0)
+        read_1 = self._loaded(m, "weights", at_0.synapse, issue_0)
         weight_4 = after(m, read_1, "weight", 3)
         row_2 = after(m, row_0, "row", 2)
         delays_2 = self._delays(m, issue_0, at_0, row_0)
@@ -101,7 +143,11 @@ class SynapseStage(wiring.Component):
         issue_3 = after(m, issue_0, "issue", 3)
         clear = self.clear & below(self.clear_at, self.specs["accumulators_0"].words)
         empty_5 = after(m, self.collect | clear, "empty", 2)
-        write_6 = after(m, issue_3 | self.collect | clear, "write", 3)
+        changes = issue_3 | self.collect
+        if self.chip.learn is not None:
+            changes &= ~self.adjoint
+            self._show(m, issue_3, at_0, row_0, weight_4)
+        write_6 = after(m, changes | clear, "write", 3)
         for lane in range(self.chip.lanes):
             slot_bits = exact_log2(self.chip.synapse.slots)
             slot_3 = Signal(slot_bits, name=f"slot_{lane}")
@@ -169,6 +215,27 @@ class SynapseStage(wiring.Component):
             ]
         return issue, at, row
 
+    def _loaded(self, m: Module, name: str, address, enable):
+        """Build the loaded memory `name`; return the word that was read in the last clock."""
+        spec, port = self.specs[name], getattr(self, name)
+        if f"{name}_update" not in self.signature.members:
+            return loaded(m, spec, port, address, enable)
+        return learned(m, spec, port, getattr(self, f"{name}_update"), address, enable)
+
+    def _show(self, m: Module, issue_3, at_0, row_0, weight_4) -> None:
+        """Show the blocks of a row to what learns."""
+        tag_0 = Signal(self.tag.shape())
+        with m.If(self.start & ~self.busy):
+            m.d.sync += tag_0.eq(self.tag)
+        issue_4 = after(m, issue_3, "shown")
+        m.d.sync += self.o_valid.eq(issue_4 & self.adjoint)
+        # A row is followed by at least one clock without a block.
+        m.d.sync += self.o_last.eq(~issue_3)
+        m.d.sync += self.o_row.eq(after(m, at_0.synapse, "shown_row", self.ADJOINT - 1))
+        m.d.sync += self.o_count.eq(after(m, row_0.factor, "shown_factor", self.ADJOINT - 1))
+        m.d.sync += self.o_tag.eq(after(m, tag_0, "shown_tag", self.ADJOINT - 1))
+        m.d.sync += self.o_weights.eq(weight_4)
+
     def _delays(self, m: Module, issue, at, row):
         """Read the delay words of a block; return one per lane, two clocks after `issue`."""
         delays = [0] * self.chip.lanes
@@ -176,7 +243,7 @@ class SynapseStage(wiring.Component):
         for kind, address in (("synaptic", at.synapse), ("dendritic", at.delays)):
             name = f"{kind}_delays"
             if name in self.specs:
-                read = loaded(m, self.specs[name], getattr(self, name), address, issue & row[kind])
+                read = self._loaded(m, name, address, issue & row[kind])
                 for lane in range(self.chip.lanes):
                     delays[lane] = Mux(mode[kind], read[lane].delay, delays[lane])
         layout = data.ArrayLayout(shape(self.chip.synapse.delay), self.chip.lanes)
@@ -196,6 +263,13 @@ class SynapseStage(wiring.Component):
         m.d.comb += self.i[lane].eq(acc)
         total = Signal(shape(self.chip.synapse.acc), name=f"total_{lane}")
         m.d.sync += total.eq(Mux(empty, 0, acc + product))
-        m.d.comb += new.en.eq(write)
-        m.d.comb += new.addr.eq(after(m, address, f"address_{lane}", 3))
-        m.d.comb += new.data.eq(total)
+        address_6 = after(m, address, f"address_{lane}", 3)
+        if self.chip.learn is None:
+            m.d.comb += new.en.eq(write)
+            m.d.comb += new.addr.eq(address_6)
+            m.d.comb += new.data.eq(total)
+        else:
+            at = Cat(self.ring_slot, self.ring_block)
+            m.d.comb += new.en.eq(write | self.ring_write)
+            m.d.comb += new.addr.eq(Mux(self.ring_write, at, address_6))
+            m.d.comb += new.data.eq(Mux(self.ring_write, self.ring[lane], total))
