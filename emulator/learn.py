@@ -97,7 +97,9 @@ def _learning(image: Image) -> tuple[Learning, Learn]:
     return image.learning, image.chip.learn
 
 
-def _labels(image: Image, shape: tuple[int, ...], labels: ArrayLike, batch: int) -> Integers:
+def checked_labels(
+    image: Image, shape: tuple[int, ...], labels: ArrayLike, batch: int | None
+) -> Integers:
     """Refuse labels, recordings and batches that the chip does not take."""
     _, learn = _learning(image)
     recordings, steps, _ = shape
@@ -106,7 +108,7 @@ def _labels(image: Image, shape: tuple[int, ...], labels: ArrayLike, batch: int)
             f"counts: recordings have {steps} steps, and learn.steps = {learn.steps} remembers "
             f"{learn.steps - 1}: make the recordings shorter, or the steps longer"
         )
-    if batch < 1:
+    if batch is not None and batch < 1:
         raise ValueError(f"batch must be at least 1, not {batch}")
     array = np.asarray(labels)
     if array.dtype.kind not in "iu" or array.shape != (recordings,):
@@ -178,10 +180,11 @@ class _Learner:
         image: Image,
         counts: NDArray[np.integer],
         labels: Integers,
-        batch: int,
+        batch: int | None,
         record: Iterable[str],
     ) -> None:
-        self.image, self.counts, self.labels, self.batch = image, counts, labels, batch
+        self.image, self.counts, self.labels = image, counts, labels
+        self.updates_follow, self.batch = batch is not None, batch or max(1, len(counts))
         self.learning, learn = _learning(image)
         self.tables = tables(image)
         self.results = results_of(image, self.tables, counts.shape[:2])
@@ -192,8 +195,8 @@ class _Learner:
         self.learn_cycles = np.zeros(len(counts), np.int64)
         self.saturated = np.zeros(len(counts), np.bool_)
         self.updates = 0
-        self.threads = max(1, min(get_num_threads(), batch, len(counts)))
-        self.chunk = 1 if self.threads == 1 else min(SWEEPS * self.threads, batch)
+        self.threads = max(1, min(get_num_threads(), self.batch, len(counts)))
+        self.chunk = 1 if self.threads == 1 else min(SWEEPS * self.threads, self.batch)
         _, steps, channels = counts.shape
         self.sweeps = [self.layout.sweep(steps, channels) for _ in range(self.chunk)]
         self.spare = self._spare()
@@ -276,7 +279,8 @@ class _Learner:
                     parts = call(partial(self.credit, first, last), range(self.threads))
                     self.saturated[first:last] |= np.any(list(parts), axis=0)
                     yield last - first
-                self.update()
+                if self.updates_follow:
+                    self.update()
 
     def changed(self) -> Image:
         """Return the image of now."""
@@ -333,7 +337,7 @@ def learn(
     counts: ArrayLike,
     labels: ArrayLike,
     *,
-    batch: int,
+    batch: int | None,
     record: Iterable[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Learned:
@@ -352,8 +356,8 @@ def learn(
         `learn.steps - 1` steps.
     labels : integers[recordings]
         Classes, -1 where a recording has none.
-    batch : int
-        Recordings from one update to the next.
+    batch : int or None
+        Recordings from one update to the next; None never updates, so that gradients alone change.
     record : names of `RECORDS`
         What to keep of every sweep.
     progress : function, optional
@@ -371,7 +375,8 @@ def learn(
     """
     _learning(image)
     array = checked(image, counts)
-    learner = _Learner(image, array, _labels(image, array.shape, labels, batch), batch, record)
+    given = checked_labels(image, array.shape, labels, batch)
+    learner = _Learner(image, array, given, batch, record)
     for finished in learner:
         if progress is not None:
             progress(finished)
