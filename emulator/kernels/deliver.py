@@ -62,10 +62,13 @@ def scatter(
 
 
 @inner
-def scatter_segment(weights, offsets, first, size, channel_start, ticks, counts, ahead, here, span):
+def scatter_segment(
+    weights, offsets, first, size, channel_start, ticks, more, several, ahead, here, span
+):
     """Add the synapses of all events of a segment to the delayed sums of `size` neurons.
 
-    channel_start, ticks, counts : the events as `sort_events` lists them.
+    channel_start, ticks, more : the events as `sort_events` lists them, in units of BLOCK, and
+    `several` of them with more than one spike.
 
     A block of neurons at a time, so that its sums stay in the cache; a channel at a time and four
     of its events, so that a synapse is read once for all of them.
@@ -73,24 +76,31 @@ def scatter_segment(weights, offsets, first, size, channel_start, ticks, counts,
     base, k = np.uint64(here), np.uint64(first)
     one, four, block = np.uint64(1), np.uint64(4), np.uint64(BLOCK)
     for _ in range(0, size, BLOCK):
+        for n in range(several):
+            at, a = k + np.uint64(more[0, n]) * block, base + np.uint64(more[1, n])
+            for j in range(block):
+                ahead[a + offsets[at + j]] += weights[at + j] * more[2, n]
         for channel in range(np.uint64(channel_start.shape[0] - 1)):
             e, end = channel_start[channel], channel_start[channel + one]
             while e + four <= end:
-                a, b = base + ticks[e] * block, base + ticks[e + one] * block
                 f, g = e + np.uint64(2), e + np.uint64(3)
-                c, d = base + ticks[f] * block, base + ticks[g] * block
-                times = counts[e], counts[e + one], counts[f], counts[g]
+                a, b, c, d = (
+                    base + ticks[e],
+                    base + ticks[e + one],
+                    base + ticks[f],
+                    base + ticks[g],
+                )
                 for j in range(block):
                     at, w = offsets[k + j], weights[k + j]
-                    ahead[a + at] += w * times[0]
-                    ahead[b + at] += w * times[1]
-                    ahead[c + at] += w * times[2]
-                    ahead[d + at] += w * times[3]
+                    ahead[a + at] += w
+                    ahead[b + at] += w
+                    ahead[c + at] += w
+                    ahead[d + at] += w
                 e += four
             while e < end:
-                a, once = base + ticks[e] * block, counts[e]
+                a = base + ticks[e]
                 for j in range(block):
-                    ahead[a + offsets[k + j]] += weights[k + j] * once
+                    ahead[a + offsets[k + j]] += weights[k + j]
                 e += one
             k += block
         base += np.uint64(span)

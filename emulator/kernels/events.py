@@ -68,10 +68,16 @@ def list_events(counts, active, words, starts, channel, count):
 
 
 @inner
-def sort_events(begin, end, start, channel, count, channel_start, event_tick, event_count):
-    """List the events of ticks `begin` to `end - 1` by channel, with ticks since `begin`.
+def sort_events(begin, end, start, channel, count, unit, channel_start, event_tick, more):
+    """List the events of ticks `begin` to `end - 1` by channel.
 
-    channel_start : uint64[channels + 1], event_tick : uint64, event_count : int64, written.
+    channel_start : uint64[channels + 1], written.  event_tick : uint64, written, ticks since
+    `begin` times `unit`.  more : int64[3, events], written for those of more than one spike: the
+    channel, the same tick, and how many more.
+
+    Returns
+    -------
+    How many of `more` there are.
     """
     channel_start[:] = 0
     for e in range(np.uint64(start[begin]), np.uint64(start[end])):
@@ -79,9 +85,14 @@ def sort_events(begin, end, start, channel, count, channel_start, event_tick, ev
     # Every start is at first the end, and moves down as the events come from the last on.
     for c in range(1, channel_start.shape[0]):
         channel_start[c] += channel_start[c - 1]
+    several = 0
     for t in range(end - 1, begin - 1, -1):
         for e in range(np.uint64(start[t]), np.uint64(start[t + 1])):
             c = np.uint64(channel[e])
             at = channel_start[c] - np.uint64(1)
-            channel_start[c] = at
-            event_tick[at], event_count[at] = t - begin, count[e]
+            channel_start[c], event_tick[at] = at, (t - begin) * unit
+            if count[e] > 1:
+                more[0, several], more[1, several] = channel[e], (t - begin) * unit
+                more[2, several] = count[e] - 1
+                several += 1
+    return several

@@ -98,8 +98,8 @@ def keep(v, u, total, scores, trace, scores_trace, t):
 
 @inner
 def look_ahead(
-    populations, projections, synapse_weights, synapse_offsets, channel_start, event_tick,
-    event_count, ahead, width,
+    populations, projections, synapse_weights, synapse_offsets, channel_start, event_tick, more,
+    several, ahead, width,
 ):  # fmt: skip
     """Deliver the input events of a segment to where their synaptic delays let them arrive."""
     for p in range(populations.shape[0] - 1):
@@ -107,7 +107,7 @@ def look_ahead(
             if projections[q, PRE] == INPUT and projections[q, SYNAPSES] >= 0:
                 scatter_segment(
                     synapse_weights, synapse_offsets, projections[q, SYNAPSES],
-                    populations[p, SIZE], channel_start, event_tick, event_count,
+                    populations[p, SIZE], channel_start, event_tick, more, several,
                     ahead, populations[p, AHEAD], width,
                 )  # fmt: skip
 
@@ -143,7 +143,7 @@ def recordings(
     lif, score, clocks, turn, span, populations, projections, threshold, bias, coefficient,
     row_weights, synapse_weights, synapse_offsets, dendrite_offsets, axon_ticks,
     v, total, u, now, spikes, ones, fired, active, words, late, ahead,
-    queued, queue_source, queue_count, channel_start, event_tick, event_count,
+    queued, queue_source, queue_count, channel_start, event_tick, more,
     classes, scores, events, spike_counts, deliveries, saturations, score_saturations, cycles,
     saturated_ticks, first_recording, starts, channel, count, largest, trace, scores_trace,
 ):  # fmt: skip
@@ -167,13 +167,13 @@ def recordings(
             step = t & (SEGMENT - 1)
             if step == 0 and ahead.shape[0]:
                 carry_over(ahead, width, width - SEGMENT * BLOCK)
-                sort_events(
-                    t, min(t + SEGMENT, steps), start, channel, count,
-                    channel_start, event_tick, event_count,
+                several = sort_events(
+                    t, min(t + SEGMENT, steps), start, channel, count, BLOCK,
+                    channel_start, event_tick, more,
                 )  # fmt: skip
                 look_ahead(
                     populations, projections, synapse_weights, synapse_offsets,
-                    channel_start, event_tick, event_count, ahead, width,
+                    channel_start, event_tick, more, several, ahead, width,
                 )  # fmt: skip
             for p in range(populations.shape[0] - 1):
                 first, size = populations[p, FIRST], populations[p, SIZE]

@@ -111,7 +111,7 @@ class Scratch(NamedTuple):
     # Input events of a segment, by channel.
     channel_start: NDArray[np.uint64]
     event_tick: NDArray[np.uint64]
-    event_count: Integers
+    more: Integers  # those of more than one spike: channel, tick, and how many more
 
 
 class Events(NamedTuple):
@@ -347,7 +347,7 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
         queue_count=np.empty(queues, np.int64),
         channel_start=np.zeros(channels + 1, np.uint64),
         event_tick=np.empty(segment, np.uint64),
-        event_count=np.empty(segment, np.int64),
+        more=np.empty((3, segment), np.int64),
     )
 
 
