@@ -97,9 +97,14 @@ def random_learning_chip(rng: Rng, lanes: int) -> Chip:
     learn = _random_learn(rng)
     axon, synapse = chip.axon, chip.synapse
     packed = learn.signal.width + learn.slope.width
+    # A readout alone makes no error.
+    neurons = lanes * _between(rng, 6, 12)
+    classes = _between(rng, 1 + (rng.random() < 0.9), neurons)
     return replace(
         chip,
-        synapses=_between(rng, 64, 384),
+        neurons=neurons,
+        synapses=_between(rng, 96, 512),
+        readout=replace(chip.readout, classes=classes),
         axon=replace(
             axon,
             channel_steps=learn.steps << _between(rng, 0, 1),
@@ -120,12 +125,12 @@ def _random_learn(rng: Rng) -> Learn:
     width = _between(rng, 2, 10)
     return Learn(
         steps=1 << _between(rng, 3, 5),
-        lookup=Format(_between(rng, 1, 8), signed=False),
+        lookup=Format(_between(rng, 1, 9), signed=False),
         entries=1 << _between(rng, 1, 6),
         coefficient=Format(width, _between(rng, 1, width - 1), signed=False),
-        filtered=Format(_between(rng, 3, 24)),
-        signal=Format(_between(rng, 2, 14)),
-        slope=Format(_between(rng, 2, 14)),
+        filtered=Format(_between(rng, 5, 24)),
+        signal=Format(_between(rng, 3, 14)),
+        slope=Format(_between(rng, 3, 14)),
         tap=Format(_between(rng, 1, 6), _between(rng, 0, 6), signed=False),
         taps=_between(rng, 1, 8),
         weight_gradient=Format(_between(rng, 4, 26)),
@@ -200,15 +205,15 @@ def random_learning(rng: Rng, image: Image) -> Image:
     chip, learn = image.chip, image.chip.learn
     if learn is None:
         raise ValueError("learning: the chip is built without learning")
-    taps = _between(rng, 0, min(learn.taps, (chip.synapse.slots - 1) // 2))
+    taps = _between(rng, rng.random() < 0.9, min(learn.taps, (chip.synapse.slots - 1) // 2))
     populations = _population_rules(rng, image, learn)
     return replace(
         image,
         learning=Learning(
             surrogate=_table(rng, learn),
             levels=_table(rng, learn),
-            surrogate_shift=_shift(rng, chip.lif.v.width - 1),
-            error_shift=_shift(rng, chip.lif.v.width - 1),
+            surrogate_shift=_shift(rng, _between(rng, 0, chip.lif.v.width - 1)),
+            error_shift=_shift(rng, _between(rng, 0, chip.lif.v.width - 1)),
             taps=noise(rng, learn.tap, taps),
             keep_weights=_between(rng, 0, 1) * _between(rng, 0, KEEP.max),
             keep_delays=_between(rng, 0, 1) * _between(rng, 0, KEEP.max),
@@ -232,9 +237,12 @@ def _shift(rng: Rng, usual: int) -> int:
 
 
 def _table(rng: Rng, learn: Learn) -> Integers:
-    """Draw a lookup table: falling, as a user's, or anything."""
+    """Draw a lookup table: falling from its largest number, as a user's, or anything."""
     table = noise(rng, learn.lookup, learn.entries)
-    return np.sort(table)[::-1] if rng.random() < 0.6 else table
+    if rng.random() < 0.6:
+        table[0] = learn.lookup.max
+        return np.sort(table)[::-1]
+    return table
 
 
 def _population_rules(rng: Rng, image: Image, learn: Learn) -> tuple[PopulationRule, ...]:
@@ -255,8 +263,8 @@ def _population_rules(rng: Rng, image: Image, learn: Learn) -> tuple[PopulationR
                 learns=reachable and (not hidden or rng.random() < 0.9),
                 feedback=noise(rng, chip.synapse.weight, (p.size, classes)) if own else None,
                 coefficient=_between(rng, one * 3 // 4, one) if rng.random() < 0.6 else coefficient,
-                drive_shift=_shift(rng, (learn.lookup.width + chip.synapse.weight.width) // 2),
-                signal_shift=_shift(rng, max(1, learn.filtered.width - learn.signal.width)),
+                drive_shift=_shift(rng, _between(rng, 0, learn.lookup.width)),
+                signal_shift=_shift(rng, _between(rng, 0, 3)),
                 strength=_between(rng, 0, 1) * _between(rng, 0, STRENGTH.max // 2),
                 target=int(noise(rng, learn.activity, 1)[0]),
             )
@@ -302,6 +310,9 @@ class _Rules:
         self.free[p.post] -= heaviest - own
         return True
 
+    def _rate(self, rng: Rng) -> int:
+        return max(int(noise(rng, self.learn.rate, 1)[0]), _between(rng, 0, 1))
+
     def _rule(self, rng: Rng, p: Projection) -> ProjectionRule:
         learn, most, longest = self.learn, int(p.delays.max(initial=0)), self._longest(p)
         may = self.learns[p.post] and most <= longest
@@ -309,13 +320,13 @@ class _Rules:
         return ProjectionRule(
             weights=may and rng.random() < 0.8 and self._weights_learn(p),
             delays=delays,
-            weight_limit=_shift(rng, learn.weight_gradient.width),
-            weight_rate=int(noise(rng, learn.rate, 1)[0]),
-            weight_shift=_shift(rng, learn.rate.width),
-            delay_scale=_shift(rng, self.image.chip.synapse.weight.width),
-            delay_limit=_shift(rng, learn.delay_gradient.width),
-            delay_rate=int(noise(rng, learn.rate, 1)[0]),
-            delay_shift=_shift(rng, learn.rate.width),
+            weight_limit=1 + _shift(rng, learn.weight_gradient.width) % SHIFT.max,
+            weight_rate=self._rate(rng),
+            weight_shift=_shift(rng, _between(rng, 0, learn.rate.width)),
+            delay_scale=_shift(rng, _between(rng, 0, self.image.chip.synapse.weight.width)),
+            delay_limit=1 + _shift(rng, learn.delay_gradient.width) % SHIFT.max,
+            delay_rate=self._rate(rng),
+            delay_shift=_shift(rng, _between(rng, 0, learn.rate.width)),
             largest=_between(rng, most, longest) if delays else most,
             weight_fractions=noise(rng, learn.weight_fraction, p.weights.shape),
             weight_gradients=_some(rng, learn.weight_gradient, p.weights.shape),

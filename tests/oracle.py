@@ -8,7 +8,16 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from datapath import Compare, Delay, Kind, Leak, Reset, Rounding
-from datapath.timing import EMIT, EVENT, POPULATION, PROJECTION, ROW, TICK, clear_cycles
+from datapath.timing import (
+    EMIT,
+    EVENT,
+    LEVELS,
+    POPULATION,
+    PROJECTION,
+    ROW,
+    TICK,
+    clear_cycles,
+)
 
 
 def saturate(x, fmt):
@@ -142,6 +151,8 @@ def tick(image, post, v, t, outcome):
             outcome.winner = outcome.scores.index(max(outcome.scores))
         if population.kind is Kind.READOUT or population.emit:
             clocks += EMIT + population.size
+        if population.kind is Kind.READOUT and image.learning is not None:
+            clocks += LEVELS + 2 * blocks(population.size, chip)
     outcome.saturated_ticks.append(flag)
     outcome.readout.append(outcome.scores)
     return clocks
