@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Image, timing
-from datapath.memory import addresses, memories
+from datapath.memory import Beats, Memory, addresses, memories, numbers
 from datapath.ports import Command
 from emulator.chip import Run
+from emulator.learn import Learned
 from sim.results import Payloads, expected_payloads, in_words, seen_payloads
-from sim.trace import Program, Trace
+from sim.trace import Program, Trace, beats, by_memory
 
 Integers = NDArray[np.int64]
 
@@ -35,7 +36,8 @@ class Verdict:
     engine : name and version of the simulator.  updates : neurons times ticks; of each the
     membrane, the sum, the spike and the saturation flag.  results : payloads of the output stream.
     beats : words read back from the loaded memories.  bits : of all these together.
-    clocks : simulated, and compared for every command.
+    clocks : simulated, and compared for every command.  learns, learning_steps : LEARN and UPDATE
+    commands among these.
     """
 
     engine: str
@@ -47,6 +49,8 @@ class Verdict:
     clocks: int
     bits: int
     difference: str
+    learns: int = 0
+    learning_steps: int = 0
 
     @property
     def equal(self) -> bool:
@@ -62,11 +66,17 @@ class _Difference(NamedTuple):
     rank: int
     words: str
 
-    def sentence(self, first: int) -> str:
-        """Say it; `first` is the number of the first recording of the batch."""
+    def sentence(self, first: int, steps: int) -> str:
+        """Say it.
+
+        first : number of the first recording of the batch.  steps : ticks of a recording.
+        """
+        recording = f"recording {self.recording + first}"
         if self.tick < 0:
-            return f"recording {self.recording + first}: {self.words}"
-        return f"recording {self.recording + first}, tick {self.tick}{self.words}"
+            return f"{recording}: {self.words}"
+        if self.tick < steps:
+            return f"{recording}, tick {self.tick}{self.words}"
+        return f"{recording}, {('LEARN', 'UPDATE')[self.tick - steps]}{self.words}"
 
 
 def compare(
@@ -76,33 +86,38 @@ def compare(
     expected: Run,
     first: int = 0,
     *,
+    learned: Learned | None = None,
     stalled: bool = False,
 ) -> Verdict:
     """Compare what the ports showed with what the emulator recorded under `RECORDED`.
 
     first : number of the first recording, for the words.
+    learned : what the emulator says of a program that learns.
     stalled : driver and sink paused, so that the clocks tell nothing.
     """
     recordings, ticks = expected.cycles.shape
     differences = [
         *_of_memories(image, asked, seen),
         *_of_probe(image, asked, seen, expected),
-        *_of_results(image, asked, seen, expected),
-        *(() if stalled else _of_cycles(image, asked, seen, expected)),
+        *_of_results(image, asked, seen, expected, learned),
+        *(() if stalled else _of_cycles(image, asked, seen, expected, learned)),
+        *_of_found(asked, seen, learned),
         *_of_stop(asked, seen),
     ]
     updates = recordings * ticks * sum(p.size for p in image.populations)
-    results = len(seen.results["op"])
+    results, words = len(seen.results["op"]), len(seen.read) + len(seen.found)
     return Verdict(
         engine=seen.engine,
         recordings=recordings,
         ticks=recordings * ticks,
         updates=updates,
         results=results,
-        beats=len(seen.read),
+        beats=words,
         clocks=int(seen.cycles.sum()),
-        bits=_bits(image, updates, results, len(seen.read)),
-        difference=min(differences).sentence(first) if differences else "",
+        bits=_bits(image, updates, results, words),
+        difference=min(differences).sentence(first, ticks) if differences else "",
+        learns=int((asked.op == Command.LEARN).sum()),
+        learning_steps=int((asked.op == Command.UPDATE).sum()),
     )
 
 
@@ -208,15 +223,16 @@ def _at(asked: Program, command: int, rank: int, words: str) -> _Difference:
     return _Difference(recording, max(tick, 0), rank, words)
 
 
-def _of_results(image: Image, asked: Program, seen: Trace, expected: Run) -> list[_Difference]:
+def _of_results(
+    image: Image, asked: Program, seen: Trace, expected: Run, learned: Learned | None
+) -> list[_Difference]:
     """Return the first payload of the output stream that differs."""
-    want = expected_payloads(image, asked, expected)
+    want = expected_payloads(image, asked, expected, learned)
     got = seen_payloads(asked, seen)
     whole = min(len(want.op), len(got.op))
     same = np.ones(whole, bool)
     for field in fields(Payloads):
         same &= getattr(want, field.name)[:whole] == getattr(got, field.name)[:whole]
-    same &= asked.op[seen.result_of[:whole]] == Command.TICK
     at = int(np.argmin(same)) if not same.all() else whole
     if at == len(got.op) and (at == len(want.op) or seen.stopped):
         return []
@@ -225,11 +241,17 @@ def _of_results(image: Image, asked: Program, seen: Trace, expected: Run) -> lis
     return [_Difference(of[0], of[1], _LATE, words)]
 
 
-def _of_cycles(image: Image, asked: Program, seen: Trace, expected: Run) -> list[_Difference]:
+def _of_cycles(
+    image: Image, asked: Program, seen: Trace, expected: Run, learned: Learned | None
+) -> list[_Difference]:
     """Return the first command that takes other than the predicted clocks."""
     want = np.where(asked.op == Command.CLEAR, timing.clear_cycles(image.chip), timing.EVENT)
     tick = asked.op == Command.TICK
     want[tick] = expected.cycles[asked.recording[tick], asked.tick[tick]]
+    if learned is not None:
+        learns = asked.op == Command.LEARN
+        want[learns] = learned.learn_cycles[asked.recording[learns]]
+        want[asked.op == Command.UPDATE] = learned.update_cycles
     done = len(seen.cycles)
     bad = np.flatnonzero(want[:done] != seen.cycles)[:1]
     if not bad.size:
@@ -237,6 +259,33 @@ def _of_cycles(image: Image, asked: Program, seen: Trace, expected: Run) -> list
     n = int(bad[0])
     words = f": emulator {want[n]} clocks, RTL {seen.cycles[n]}"
     return [_at(asked, n, 2 * _LATE, words)]
+
+
+def _of_found(asked: Program, seen: Trace, learned: Learned | None) -> list[_Difference]:
+    """Return the first number that the host finds in a memory other than the emulator."""
+    if learned is None or seen.stopped:
+        return []
+    _, data = beats(learned.image)
+    if np.array_equal(seen.found, data):
+        return []
+    want, got = by_memory(learned.image, data), by_memory(learned.image, seen.found)
+    words = ": a control register has changed"
+    for memory in memories(learned.image.chip):
+        name = memory.name
+        if not memory.state and not np.array_equal(want[name], got[name]):
+            words = f": {name} {_of_words(memory, want[name], got[name])}"
+            break
+    return [_at(asked, len(asked.op) - 1, 4 * _LATE, words)]
+
+
+def _of_words(memory: Memory, want: Beats, got: Beats) -> str:
+    """Say the first number that differs."""
+    right, wrong = numbers(memory, want), numbers(memory, got)
+    for field in right:
+        for word, lane in np.argwhere(right[field] != wrong[field])[:1].tolist():
+            said = f"{field} emulator {right[field][word, lane]}, RTL {wrong[field][word, lane]}"
+            return f"word {word}, lane {lane}: {said}"
+    return "has bits beside its numbers"
 
 
 def _of_stop(asked: Program, seen: Trace) -> list[_Difference]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datapath import Chip
+from datapath import Chip, ports
 from datapath.timing import READ
 from rtl.chip import ChipTop
 from rtl.emit import cxxrtl
@@ -143,14 +143,11 @@ class Simulation:
         return [self._play(program, stalls) for program in programs]
 
     def _play(self, program: Program, stalls: int) -> Trace:
-        """Write the beats, read them back, run the commands."""
-        read = np.zeros_like(program.data)
-        count = ctypes.c_int64(len(read))
+        """Write the beats, read them back, run the commands, look what they have left."""
+        count = ctypes.c_int64(len(program.data))
         address, data = np.ascontiguousarray(program.address), np.ascontiguousarray(program.data)
         self._library.bench_load(self._bench, _address(address), _address(data), count)
-        self._library.bench_read(
-            self._bench, _address(address), _address(read), count, ctypes.c_int64(READ)
-        )
+        read = self._read(address)
         commands = np.ascontiguousarray(program.commands)
         clocks = limit(self.chip)
         status = self._library.bench_run(
@@ -158,6 +155,7 @@ class Simulation:
             _address(commands),
             ctypes.c_int64(len(commands)),
             ctypes.c_int64(commands.shape[1]),
+            ctypes.c_int64(ports.command(self.chip)[0].fmt.width),
             ctypes.c_uint64(stalls),
             ctypes.c_int64(clocks),
         )
@@ -166,11 +164,19 @@ class Simulation:
             self.chip,
             self.version,
             read,
+            self._read(np.ascontiguousarray(program.look)),
             cycles=self._words(2),
             results=self._words(0).reshape(-1, 1 + result),
             probes=self._words(1).reshape(-1, 2 + lanes),
             stopped=STATUS[status].format(clocks),
         )
+
+    def _read(self, address: Words) -> Words:
+        """Read one beat per clock."""
+        data = np.zeros(len(address), np.uint32)
+        count, latency = ctypes.c_int64(len(data)), ctypes.c_int64(READ)
+        self._library.bench_read(self._bench, _address(address), _address(data), count, latency)
+        return data
 
     def _words(self, which: int) -> Words:
         count = ctypes.c_int64()

@@ -30,7 +30,8 @@ template <class Port> void note(Words &list, const Port &port) {
 
 enum Status { OK, HANGS, UNSTABLE };
 
-const uint32_t TICK = 1;  // datapath.ports.Command
+// datapath.ports.Command: those that an END answers.
+const uint32_t TICK = 1, LEARN = 3, UPDATE = 4;
 
 struct Bench {
   cxxrtl_design::p_chip chip;
@@ -68,7 +69,7 @@ struct Bench {
     return noise >> 63;
   }
 
-  // While a tick runs the host bus is deaf; whatever a bus of many masters shows must not matter.
+  // While a command runs the host bus is deaf; whatever a bus of many masters shows must not matter.
   void disturb(bool running) {
     drive(chip.p_host____write, running && coin());
     drive(chip.p_host____read, running && coin());
@@ -100,12 +101,15 @@ struct Bench {
     }
   }
 
-  Status run(const uint32_t *commands, int64_t count, int64_t width, uint64_t seed, int64_t limit) {
+  // The operation is in the lowest `op_bits` of a payload of `width` words.
+  Status run(const uint32_t *commands, int64_t count, int64_t width, int64_t op_bits, uint64_t seed,
+             int64_t limit) {
+    const uint32_t op_mask = (uint32_t(1) << op_bits) - 1;
     noise = seed;
     results.clear();
     probes.clear();
     cycles.clear();
-    bool offered = false, waiting = false, started = false, ticking = false;
+    bool offered = false, waiting = false, started = false, busy = false;
     Words held;
     int64_t next = 0, waited = 0;
     for (;;) {
@@ -118,7 +122,7 @@ struct Bench {
       drive(chip.p_o____ready, takes);
       settle();
       if (noise) {
-        disturb(ticking && !high(chip.p_i____ready) && !high(chip.p_o____valid));
+        disturb(busy && !high(chip.p_i____ready) && !high(chip.p_o____valid));
         settle();
       }
 
@@ -144,9 +148,11 @@ struct Bench {
         disturb(false);
         return OK;
       }
-      // From the clock after its TICK until its END the chip is not idle.
-      ticking = accepted ? (commands[next * width] & 3) == TICK : ticking && !ready;
+      // From the clock after such a command until its END the chip is not idle.
+      busy = busy && !ready;
       if (accepted) {
+        uint32_t op = commands[next * width] & op_mask;
+        busy = op == TICK || op == LEARN || op == UPDATE;
         started = true;
         waited = 0;
         next++;
@@ -180,8 +186,8 @@ EXPORT void bench_read(Bench *bench, const uint32_t *address, uint32_t *data, in
 }
 
 EXPORT int bench_run(Bench *bench, const uint32_t *commands, int64_t count, int64_t width,
-                     uint64_t seed, int64_t limit) {
-  return bench->run(commands, count, width, seed, limit);
+                     int64_t op_bits, uint64_t seed, int64_t limit) {
+  return bench->run(commands, count, width, op_bits, seed, limit);
 }
 
 // `which`: 0 results, 1 probes, 2 cycles. The words stay valid until the next run.

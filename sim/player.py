@@ -44,7 +44,9 @@ async def _load(ports: Ports, address: np.ndarray, data: np.ndarray) -> None:
 
 async def _read(ports: Ports, address: np.ndarray) -> list[int]:
     """Read one beat per clock; it is there `READ` clocks later."""
-    read = []
+    read: list[int] = []
+    if not len(address):
+        return read
     ports.read.value = 1
     for clock in range(len(address) + READ):
         if clock < len(address):
@@ -122,6 +124,7 @@ async def play(dut):
         results, probes, cycles, stopped = await _run(
             ports, payloads, sizes, int(given["stalls"]), int(given["limit"])
         )
+        noted[f"found{n}"] = np.array(await _read(ports, given[f"look{n}"]), np.uint32)
         noted[f"results{n}"] = np.array(results, np.uint32).reshape(-1, 1 + sizes[0])
         noted[f"probes{n}"] = np.array(probes, np.uint32).reshape(-1, 2 + sizes[1])
         noted[f"cycles{n}"] = np.array(cycles, np.uint32)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Image, Kind
-from datapath.ports import Result
+from datapath.ports import Command, Result
 from emulator.chip import Run
+from emulator.learn import Learned
 from sim.trace import Program, Trace
 
 Integers = NDArray[np.int64]
@@ -17,18 +18,24 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Payloads:
-    """Result payloads, int64[payloads] each, in the order in which they are sent."""
+    """Result payloads, int64[payloads] each, in the order in which they are sent.
+
+    command : during which operation.
+    """
 
     recording: Integers
     tick: Integers
+    command: Integers
     op: Integers
     index: Integers
     value: Integers
     saturated: Integers
 
 
-def expected_payloads(image: Image, asked: Program, expected: Run) -> Payloads:
-    """Return every payload that the emulator would send."""
+def expected_payloads(
+    image: Image, asked: Program, expected: Run, learned: Learned | None
+) -> Payloads:
+    """Return every payload that the emulator would send; `learned` if the program learns."""
     parts: list[Integers] = []
     for order, population in enumerate(image.populations):
         if population.emit and population.kind is Kind.LIF:
@@ -38,10 +45,13 @@ def expected_payloads(image: Image, asked: Program, expected: Run) -> Payloads:
             sent = _sent(np.ones(v.shape, bool), order, Result.READOUT)
             sent[5] = v.reshape(-1)
             parts.append(sent)
-    parts.append(_ends(len(image.populations), asked, expected))
+    parts.append(_ends(len(image.populations), asked, expected, learned))
     rows = np.concatenate(parts, axis=1)
     recording, tick, _, op, index, value, saturated = rows[:, np.lexsort(rows[[4, 2, 1, 0]])]
-    return Payloads(recording, tick, op, index, value, saturated)
+    steps = expected.cycles.shape[1]
+    late = np.array([Command.TICK, Command.LEARN, Command.UPDATE])
+    command = late[np.clip(tick - steps + 1, 0, 2)]
+    return Payloads(recording, tick, command, op, index, value, saturated)
 
 
 def _sent(flags: NDArray[np.bool_], order: int, op: int) -> Integers:
@@ -51,8 +61,8 @@ def _sent(flags: NDArray[np.bool_], order: int, op: int) -> Integers:
     return np.stack([recording, tick, none + order, none + op, index, none, none])
 
 
-def _ends(order: int, asked: Program, expected: Run) -> Integers:
-    """Return the END of every tick: the winner so far, its score, and whether anything saturated.
+def _ends(order: int, asked: Program, expected: Run, learned: Learned | None) -> Integers:
+    """Return every END: the winner so far, its score, and whether anything saturated.
 
     A channel that receives more than its counter holds saturates before the emulator sees it.
     """
@@ -63,12 +73,21 @@ def _ends(order: int, asked: Program, expected: Run) -> Integers:
     score[:, -1] = expected.scores[np.arange(len(winner)), expected.classes]
     sent[4], sent[5] = winner.reshape(-1), score.reshape(-1)
     sent[6] = (expected.saturated_ticks | asked.beyond).reshape(-1)
-    return sent
+    if learned is None:
+        return sent
+    late = asked.tick >= winner.shape[1]
+    recording, learns = asked.recording[late], asked.op[late] == Command.LEARN
+    more = np.zeros((7, len(recording)), np.int64)
+    more[0], more[1], more[2], more[3] = recording, asked.tick[late], order, Result.END
+    more[4], more[5] = winner[recording, -1], score[recording, -1]
+    more[6] = learned.learn_saturated[recording] & learns
+    return np.concatenate([sent, more], axis=1)
 
 
 def seen_payloads(asked: Program, seen: Trace) -> Payloads:
     """Return every payload that the gates sent."""
-    return Payloads(asked.recording[seen.result_of], asked.tick[seen.result_of], **seen.results)
+    of = seen.result_of
+    return Payloads(asked.recording[of], asked.tick[of], asked.op[of], **seen.results)
 
 
 def in_words(payloads: Payloads, at: int) -> str:
@@ -82,5 +101,7 @@ def in_words(payloads: Payloads, at: int) -> str:
         return f"READOUT {index} = {value}"
     if op == Result.END:
         flag = ", saturated" if payloads.saturated[at] else ""
-        return f"END of tick {payloads.tick[at]}: winner {index} with score {value}{flag}"
+        command = Command(payloads.command[at])
+        of = f"tick {payloads.tick[at]}" if command is Command.TICK else command.name
+        return f"END of {of}: winner {index} with score {value}{flag}"
     return f"the unknown result {op}"

@@ -28,10 +28,12 @@ def command_words(chip: Chip, op: Integers, channel: Integers, count: Integers) 
 class Program:
     """Host beats to write and commands to run; `recording` and `tick` say whose they are.
 
-    address, data : uint32[beats].
-    op, recording, tick : int64[commands]; the tick of a CLEAR is -1.
+    address, data : uint32[beats], written and read back before the first command.
+    op, recording, tick : int64[commands]; the tick of a CLEAR is -1, that of LEARN the number of
+    steps, that of UPDATE one more.
     commands : uint32[commands, words], payloads of the input stream.
     beyond : bool[recordings, steps], a channel receives more than its counter holds.
+    look : uint32[beats], addresses that the host reads when the last command is done.
     """
 
     address: Words
@@ -41,6 +43,7 @@ class Program:
     tick: Integers
     commands: Words
     beyond: NDArray[np.bool_]
+    look: Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Trace:
 
     engine : name and version of the simulator.
 
-    read : uint32[beats], what the host reads back where the program wrote.
+    read, found : uint32[beats], what the host reads back where the program wrote, and what it
+    finds where it looks in the end.
     cycles : int64[commands], clocks from each accepted command to the next.
     result_of : int64[results], the command that was running, -1 before the first.
     results : int64[results] per field of the payload.
@@ -58,6 +62,7 @@ class Trace:
 
     engine: str
     read: Words
+    found: Words
     cycles: Integers
     result_of: Integers
     results: dict[str, Integers]
@@ -99,12 +104,30 @@ def beats(image: Image) -> tuple[Words, Words]:
     return np.concatenate(address).astype(np.uint32), np.concatenate(data).astype(np.uint32)
 
 
-def program(image: Image, counts: NDArray[np.integer], scramble: int = 0) -> Program:
+def by_memory(image: Image, data: Words) -> dict[str, Beats]:
+    """Cut data in the order of `beats` into memories: the inverse, without control registers."""
+    cut, at = {}, len(control(image.chip))
+    for name, block in contents(image).items():
+        cut[name] = data[at : at + block.size].reshape(block.shape)
+        at += block.size
+    return cut
+
+
+def program(
+    image: Image,
+    counts: NDArray[np.integer],
+    scramble: int = 0,
+    *,
+    labels: Integers | None = None,
+    update: bool = False,
+) -> Program:
     """Return the commands that play `counts` on `image`.
 
     counts : integers[recordings, steps, channels], at least 0; more than an EVENT holds takes
     several EVENTs.
     scramble : seed that cuts counts into EVENTs and shuffles those of a tick; 0 for neither.
+    labels : int64[recordings] to LEARN after each recording, but for -1.
+    update : whether the last command is an UPDATE.
     """
     most = image.chip.axon.count.max
     recordings, steps = counts.shape[:2]
@@ -130,18 +153,31 @@ def program(image: Image, counts: NDArray[np.integer], scramble: int = 0) -> Pro
     clears, runs = np.zeros((6, len(starts)), np.int64), np.zeros((6, len(ticks)), np.int64)
     clears[0], clears[1], clears[2] = Command.CLEAR, starts, -1
     runs[0], runs[1], runs[2], runs[5] = Command.TICK, ticks // steps, ticks % steps, len(of)
-    rows = np.concatenate([clears, events, runs], axis=1)
+    rows = np.concatenate([clears, events, runs, _lessons(counts, labels, update)], axis=1)
     # By recording, tick, and place in the tick: its TICK comes behind all its EVENTs.
     op, recording, tick, channel, count, _ = rows[:, np.lexsort(rows[[5, 2, 1]])]
     commands = command_words(image.chip, op, channel, count)
     beyond = np.asarray((counts > most).any(axis=2))
-    return Program(*beats(image), op, recording, tick, commands, beyond)
+    return Program(*beats(image), op, recording, tick, commands, beyond, np.zeros(0, np.uint32))
+
+
+def _lessons(counts: NDArray[np.integer], labels: Integers | None, update: bool) -> Integers:
+    """Return op, recording, tick, channel, count, place of every LEARN and of an UPDATE."""
+    recordings, steps = counts.shape[:2]
+    known = np.flatnonzero(labels >= 0) if labels is not None else np.zeros(0, np.int64)
+    rows = np.zeros((6, len(known) + update), np.int64)
+    rows[0], rows[1], rows[2] = Command.UPDATE, recordings - 1, steps + 1
+    if labels is not None:
+        learns = rows[:, : len(known)]
+        learns[0], learns[1], learns[2], learns[3] = Command.LEARN, known, steps, labels[known]
+    return rows
 
 
 def trace(
     chip: Chip,
     engine: str,
     read: Words,
+    found: Words,
     *,
     cycles: Words,
     results: Words,
@@ -150,6 +186,7 @@ def trace(
 ) -> Trace:
     """Unpack what an engine noted.
 
+    read, found : as in `Trace`.
     results : uint32[results, 1 + words], command and payload.
     probes : uint32[probes, 2 + words], command, block and lanes.
     """
@@ -159,6 +196,7 @@ def trace(
     return Trace(
         engine,
         read,
+        found,
         cycles.astype(np.int64),
         results[:, 0].astype(np.int32).astype(np.int64),
         {name: column[:, 0] for name, column in shown.items()},
@@ -179,6 +217,7 @@ def payload_words(chip: Chip) -> tuple[int, int]:
 def limit(chip: Chip) -> int:
     """Return more clocks than any command takes, however often driver and sink pause."""
     sources = chip.projections * max(chip.channels, chip.neurons)
+    scan = sources * (1 + timing.ROW) + chip.synapses
     tick = (
         timing.TICK
         + chip.channel_blocks
@@ -186,7 +225,34 @@ def limit(chip: Chip) -> int:
         + chip.neuron_blocks
         + chip.neurons
         + chip.projections * timing.PROJECTION
-        + sources * (1 + timing.ROW)
-        + chip.synapses
+        + scan
     )
-    return 10 * max(tick, timing.clear_cycles(chip))
+    return 10 * max(tick, timing.clear_cycles(chip), _learning_limit(chip, scan))
+
+
+def _learning_limit(chip: Chip, scan: int) -> int:
+    """Return at least the clocks of a LEARN and of an UPDATE; scan : those of all deliveries."""
+    learn = chip.learn
+    if learn is None:
+        return 0
+    entry = timing.STEP_POPULATION + timing.SIGNAL + timing.SLOPE
+    block = timing.SIGNAL_BLOCK + 2 * learn.taps + 1
+    feedback = max(timing.ROW, -(-chip.readout.classes // chip.lanes))
+    step = (
+        timing.STEP
+        + chip.populations * entry
+        + chip.neuron_blocks * block
+        + chip.neurons * (1 + feedback)
+        + chip.projections * timing.CREDIT
+        + scan
+    )
+    sweep = timing.LEARN + chip.neuron_blocks * chip.synapse.slots
+    sweep += (learn.steps + learn.taps) * step
+    update = (
+        timing.UPDATE
+        + chip.populations * timing.STEP_POPULATION
+        + chip.projections * timing.UPDATE_PROJECTION
+        + chip.synapses
+        + chip.axon.delays
+    )
+    return max(sweep, update)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from datapath import Chip, Image
-from emulator.chip import run
+from emulator.chip import Run, checked, run
+from emulator.learn import Learned, checked_labels, learn
 from sim import cxxrtl
 from sim.compare import RECORDED, Verdict, compare
-from sim.trace import Engine, program
+from sim.trace import Engine, Program, Trace, program
 
 ENGINES = ("cxxrtl", "icarus", "verilator")
 BATCH = 300_000
@@ -66,6 +68,122 @@ def verify(
     return verdict
 
 
+class Lesson(NamedTuple):
+    """Recordings between two looks of the host into the memories, and what the emulator says.
+
+    first : number of the first recording.  image : with which they are played.
+    """
+
+    first: int
+    image: Image
+    asked: Program
+    expected: Run
+    learned: Learned
+
+
+class Part(NamedTuple):
+    """Recordings `first` to `last - 1`, and whether an UPDATE follows the last one."""
+
+    first: int
+    last: int
+    update: bool
+
+
+def parts(image: Image, shape: tuple[int, ...], batch: int) -> Iterator[Part]:
+    """Cut recordings of `shape` into batches, and these into what is held in memory at once."""
+    most = max(1, BATCH // max(1, shape[1] * image.chip.neurons))
+    for start in range(0, shape[0], batch):
+        end = min(start + batch, shape[0])
+        for first in range(start, end, most):
+            last = min(first + most, end)
+            yield Part(first, last, last == end)
+
+
+def lessons(
+    image: Image,
+    counts: NDArray[np.integer[Any]],
+    labels: NDArray[np.int64],
+    *,
+    batch: int,
+    scramble: int = 0,
+) -> Iterator[Lesson]:
+    """Let the emulator learn; the host looks into every memory it has loaded after every part.
+
+    scramble : as of `program`.
+    """
+    for part in parts(image, counts.shape, batch):
+        some, said = counts[part.first : part.last], labels[part.first : part.last]
+        learned = learn(image, some, said, batch=len(some) if part.update else None)
+        asked = program(image, some, scramble, labels=said, update=part.update)
+        asked = replace(asked, look=asked.address)
+        if part.first:
+            # The image is loaded, and has been read back.
+            asked = replace(asked, address=asked.address[:0], data=asked.data[:0])
+        yield Lesson(part.first, image, asked, run(image, some, record=RECORDED), learned)
+        image = learned.image
+
+
+def verify_learning(
+    image: Image,
+    counts: ArrayLike,
+    labels: ArrayLike,
+    *,
+    batch: int,
+    engine: str = "cxxrtl",
+    stalls: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verdict:
+    """Let the gates of `image.chip` and the emulator learn, and compare everything.
+
+    For every recording CLEAR, its ticks, and LEARN if it has a label; after every `batch`
+    recordings, and after the last one, UPDATE.  Compared is what `verify` compares, the clocks and
+    the answer of every LEARN and UPDATE, and after every UPDATE all words of all loaded memories.
+
+    counts : integers[recordings, steps, channels].  labels : integers[recordings], -1 for none.
+    engine : "cxxrtl", "icarus" or "verilator".
+    stalls : seed of random pauses of driver and sink, in which the clocks are not compared.
+    progress : called with the recordings done and all there are.
+
+    Raises
+    ------
+    ValueError : an image without rules, or counts or labels that it does not take.
+    OSError : the simulator, or a compiler it needs, is not installed.
+    """
+    given = checked(image, counts)
+    named = checked_labels(image, given.shape, labels, batch)
+    if not len(given):
+        raise ValueError("counts hold no recording to verify")
+    with tempfile.TemporaryDirectory() as folder:
+        simulator = simulation(image.chip, engine, Path(folder))
+        taught = lessons(image, given, named, batch=batch, scramble=stalls)
+        # Each play of the Verilog engines starts from a reset.
+        groups = ([one] for one in taught) if engine == "cxxrtl" else iter([list(taught)])
+        verdict = Verdict(simulator.version, 0, 0, 0, 0, 0, 0, 0, "")
+        for group in groups:
+            seen = simulator.play([lesson.asked for lesson in group], stalls)
+            for lesson, shown in zip(group, seen, strict=True):
+                if not verdict.difference:
+                    verdict = _add(verdict, _judge(lesson, shown, stalled=bool(stalls)))
+            if progress is not None:
+                progress(verdict.recordings, len(given))
+            if verdict.difference:
+                break
+    return verdict
+
+
+def _judge(lesson: Lesson, shown: Trace, *, stalled: bool) -> Verdict:
+    """Compare one lesson."""
+    return compare(
+        lesson.image,
+        lesson.asked,
+        shown,
+        lesson.expected,
+        lesson.first,
+        learned=lesson.learned,
+        stalled=stalled,
+    )
+
+
 def simulation(chip: Chip, engine: str, folder: Path) -> Engine:
     """Return `engine` with the gates of `chip`, built in `folder` if it keeps no cache."""
     if engine not in ENGINES:
@@ -94,4 +212,6 @@ def _add(done: Verdict, more: Verdict) -> Verdict:
         clocks=done.clocks + more.clocks,
         bits=done.bits + more.bits,
         difference=more.difference,
+        learns=done.learns + more.learns,
+        learning_steps=done.learning_steps + more.learning_steps,
     )

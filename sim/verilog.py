@@ -38,7 +38,7 @@ class Simulation:
             "sizes": np.array(payload_words(self.chip)),
         }
         for n, program in enumerate(programs):
-            for name in ("address", "data", "commands"):
+            for name in ("address", "data", "commands", "look"):
                 arrays[f"{name}{n}"] = getattr(program, name)
         np.savez(self.folder / "programs.npz", allow_pickle=False, **arrays)
         run("sim.player", self.folder, self.simulator)
@@ -48,6 +48,7 @@ class Simulation:
                     self.chip,
                     self.version,
                     noted[f"read{n}"],
+                    noted[f"found{n}"],
                     cycles=noted[f"cycles{n}"],
                     results=noted[f"results{n}"],
                     probes=noted[f"probes{n}"],
