@@ -10,12 +10,15 @@ import argparse
 import json
 from dataclasses import replace
 
+import numpy as np
+
 from quant import quantize
 from quant.evaluate import evaluate
 from ranvier.defaults import OPTIONS
 from ranvier.sources import for_image, for_network, labelled, open_data, open_network, shipped, some
 
 CALIBRATION = 256
+TEST_ONLY_SPEAKERS = (4, 5)
 
 
 def measured(name, data, calibration, options):
@@ -28,6 +31,7 @@ def measured(name, data, calibration, options):
     lost, half = result.lost
     return {
         "network": name,
+        **of_speakers(result, counts.speakers),
         "parameters": network.parameters,
         "recordings": len(counts),
         "float": 100 * result.float_accuracy,
@@ -35,6 +39,19 @@ def measured(name, data, calibration, options):
         "lost": 100 * lost,
         "half_interval": 100 * half,
         "agreement": 100 * result.agreement,
+    }
+
+
+def of_speakers(result, speakers):
+    """Accuracies of the speakers whom nobody trained on, where the data set is SHD."""
+    if speakers is None or not np.isin(TEST_ONLY_SPEAKERS, speakers).all() or speakers.max() > 11:
+        return {}
+    unheard = np.isin(speakers, TEST_ONLY_SPEAKERS)
+    right = result.labels[unheard]
+    return {
+        "unheard": int(unheard.sum()),
+        "unheard_float": 100 * float((result.float_classes[unheard] == right).mean()),
+        "unheard_chip": 100 * float((result.chip_classes[unheard] == right).mean()),
     }
 
 
@@ -65,6 +82,12 @@ def main():
             f"| {r['chip']:.2f} | {r['lost']:.2f} +- {r['half_interval']:.2f} "
             f"| {r['agreement']:.2f} |"
         )
+    for r in rows:
+        if "unheard" in r:
+            print(
+                f"\n{r['network']}, speakers 4 and 5 alone ({r['unheard']} recordings): float "
+                f"{r['unheard_float']:.2f} %, chip {r['unheard_chip']:.2f} %"
+            )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def packed(header: object, arrays: Mapping[str, np.ndarray]) -> bytes:
     files = {}
     for name, array in everything.items():
         buffer = io.BytesIO()
-        little = array.astype(array.dtype.newbyteorder("<"))
+        little = array.astype(array.dtype.newbyteorder("<"), order="C")
         np.lib.format.write_array(buffer, little, version=(1, 0), allow_pickle=False)
         files[f"{name}.npy"] = buffer.getvalue()
     return zipped(files, deflate=False)

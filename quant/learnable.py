@@ -68,7 +68,8 @@ class Tuning:
     error_width : distance at which they have fallen to 1/e (linear: to 0), in units of the
     largest readout weight.
     half_taps : coefficients of the derivative in time at distances 1, 2, ...
-    random_feedback : fixed feedback instead of the readout's weights.
+    random_feedback : fixed feedback instead of the readout's weights, which a population that does
+    not project to the readout gets anyway.
     sign_of_weight : a synaptic delay learns by the sign of its weight.
     rate_strength, rate_target : spikes of a recording beyond the target, times 2**(strength - 1),
     are added to the fed-back error; strength 0 is off.
@@ -198,8 +199,9 @@ def _chip(image: Image, options: LearnOptions, tuning: Tuning) -> Chip:
             reach = max(reach, most << p.resolution)
     slots = _power(max(4, reach + options.taps + 1, 2 * options.taps + 1))
     blocks = -(-image.readout.size // chip.lanes)
-    hidden = [p for p in image.populations if p.kind is Kind.LIF]
-    feedback = sum(p.size for p in hidden) * blocks if tuning.random_feedback else 0
+    feedback = blocks * sum(
+        p.size for n, p in enumerate(image.populations) if _gets_fixed_feedback(image, n, tuning)
+    )
     largest = _largest_sum(image)
     acc = max(chip.synapse.acc.width, largest, options.signal_bits + options.slope_bits)
     return replace(
@@ -274,14 +276,15 @@ def _signals(
             rules.append(_signal(None, coefficient, 0, signal_shift, 0, 0))
             continue
         feedback = None
-        through = feedback_projection(image, number)
-        if tuning.random_feedback or through is None:
+        if _gets_fixed_feedback(image, number, tuning):
             scale = image.chip.synapse.weight.max / 3
             drawn = np.rint(rng.normal(0, scale, (population.size, readout.size)))
             fmt = image.chip.synapse.weight
             feedback = np.clip(drawn, fmt.min, fmt.max).astype(np.int64)
             heavy = feedback
         else:
+            through = feedback_projection(image, number)
+            assert through is not None
             heavy = through.weights
         # Errors of several classes together, as large as they usually are at once.
         typical = float(np.sqrt((heavy.astype(float) ** 2).mean() * readout.size)) + 1
@@ -299,6 +302,13 @@ def _signals(
             )
         )
     return rules
+
+
+def _gets_fixed_feedback(image: Image, number: int, tuning: Tuning) -> bool:
+    """Whether a population is fed back fixed numbers, and not the weights of its readout."""
+    if image.populations[number].kind is Kind.READOUT:
+        return False
+    return tuning.random_feedback or feedback_projection(image, number) is None
 
 
 def _signal(

@@ -96,6 +96,11 @@ class Options:
             ("scale", Scale),
         ):
             object.__setattr__(self, name, choice(name, getattr(self, name), kind))
+        if self.leak is Leak.MULTIPLY and self.coefficient_bits < 2:
+            raise ValueError(
+                "coefficient_bits must be at least 2 where the leak multiplies, so that a "
+                f"coefficient holds fractions and 1, not {self.coefficient_bits}"
+            )
         if not 1 <= self.headroom < float("inf"):
             raise ValueError(f"headroom must be at least 1, not {self.headroom}")
         for name in ("saturation", "clip"):

@@ -125,7 +125,9 @@ def binned(
 ) -> Counts:
     """Bin `data` as a network expects it, and say on standard error what was cut off."""
     if data.n_units != units:
-        raise ValueError(f"the data has {data.n_units} units, and the network expects {units}")
+        raise ValueError(
+            f"{data.source or 'the data'}: has {data.n_units} units, and the network expects {units}"
+        )
     counts = data.binned(
         units_per_channel=-(-units // channels), dt_ms=dt_ms, steps=steps, maximum=maximum
     )

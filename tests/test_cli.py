@@ -19,6 +19,7 @@ import model
 import sim.verify
 from datapath.catalog import CHIPS, TINY
 from events import Recordings, save
+from ranvier import onchip
 from ranvier.cli import COMMANDS, main
 from sim.compare import Verdict
 
@@ -257,6 +258,48 @@ def test_training_continued_is_training_uninterrupted(house, monkeypatch):
     assert Path("rest.npz").read_bytes() == Path("whole.npz").read_bytes()
 
 
+LEARN = ("learn", "events.npz", *TRAIN, "--epochs", "2", "--batch", "4", "--hold-out", "2")
+
+
+def test_learning_on_the_chip_continued_is_learning_uninterrupted(house, monkeypatch):
+    whole = json.loads(done(*LEARN, "--json", "-o", "whole.ranvier"))
+    assert [epoch["number"] for epoch in whole["history"]] == [1, 2]
+    assert all(epoch["cycles"] > 0 for epoch in whole["history"])
+    learned = datapath.files.load("whole.ranvier")
+    assert learned.learning is not None
+    assert any(rule.weight_gradients.any() for rule in learned.learning.projections)
+
+    one = onchip.learn_epoch
+    done_epochs = []
+
+    def interrupted(*given, **options):
+        if done_epochs:
+            raise KeyboardInterrupt
+        done_epochs.append(one(*given, **options))
+        return done_epochs[0]
+
+    monkeypatch.setattr(onchip, "learn_epoch", interrupted)
+    stopped = ranvier(*LEARN, "-o", "rest.ranvier", "--checkpoint", "run.ranvier")
+    assert stopped.exit_code == 1
+    assert "the same command continues from run.ranvier" in stopped.stderr
+    assert not Path("rest.ranvier").exists()
+    monkeypatch.setattr(onchip, "learn_epoch", one)
+    words = (*LEARN, "--json", "-o", "rest.ranvier", "--checkpoint", "run.ranvier")
+    assert json.loads(done(*words)) == whole
+    assert Path("rest.ranvier").read_bytes() == Path("whole.ranvier").read_bytes()
+
+    # What has learned is an image like any other, and can go on learning.
+    accuracy = json.loads(done("evaluate", "whole.ranvier", "events.npz", "--json"))
+    assert accuracy["recordings"] == 12
+    more = ("learn", "events.npz", "--from", "whole.ranvier", "--epochs", "1", "-o", "more.ranvier")
+    done(*more)
+    again = datapath.files.load("more.ranvier")
+    assert any(
+        (a.weights != b.weights).any()
+        for a, b in zip(again.projections, learned.projections, strict=True)
+    )
+
+
 def test_training_stopped_without_a_checkpoint_says_that_nothing_is_kept(house, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
@@ -362,6 +405,11 @@ def test_options_no_chip_has(house):
         ("--lanes", "0"): "lanes must be a whole number from 1 to 1024, not 0",
         ("--headroom", "nan"): "headroom must be at least 1, not nan",
         ("--resolution", "99"): "resolution must be a whole number from 0 to 15, not 99",
+        (
+            "--coefficient-bits",
+            "1",
+        ): "coefficient_bits must be at least 2 where the leak multiplies, "
+        "so that a coefficient holds fractions and 1, not 1",
         ("--emit", "nobody"): "emit names 'nobody', and the network has hidden, readout",
     }.items():
         said = refused("quantize", "network.npz", "-o", "x.ranvier", *words, folder=house)
@@ -469,7 +517,7 @@ def test_data_of_other_units_than_the_network(house):
     for words in (("evaluate", "network.npz"), ("evaluate", "image.ranvier"), ("verify",)):
         model_ = () if len(words) > 1 else ("image.ranvier",)
         said = refused(*words, *model_, "other.npz", folder=house)
-        assert "has 64 units, and the network expects 700" in said
+        assert said == "drawn: has 64 units, and the network expects 700"
 
 
 def test_data_without_labels(house):
@@ -511,6 +559,8 @@ OUTPUTS = (
     ("train", "events.npz", *TRAIN, "-o"),
     ("train", "events.npz", *TRAIN, "-o", "x.npz", "--checkpoint"),
     ("report", "image.ranvier", "events.npz", "-o"),
+    (*LEARN, "-o"),
+    (*LEARN, "-o", "x.ranvier", "--checkpoint"),
 )
 
 
@@ -533,6 +583,35 @@ def test_folder_that_cannot_be_written(house):
     for command in ("digits", "shd"):
         said = refused("data", command, "no", folder=house)
         assert said == "no: is not a folder; make it first"
+
+
+def test_demo_into_a_file(house):
+    said = refused("demo", "events.npz", folder=house)
+    assert said == "events.npz: is a file; name a folder to write into"
+
+
+def test_learning_that_cannot_be(house):
+    done(*LEARN, "-o", "learned.ranvier", "--checkpoint", "run.ranvier")
+    for words, sentence in {
+        ("--batch", "5"): "run.ranvier: progress.json belongs to a run with another schedule: "
+        "remove it, or name another checkpoint",
+        ("--hidden", "7"): "run.ranvier: progress.json belongs to a run with another chip: remove "
+        "it, or name another checkpoint",
+    }.items():
+        said = refused(
+            *LEARN, *words, "-o", "x.ranvier", "--checkpoint", "run.ranvier", folder=house
+        )
+        assert said == sentence
+    for words, sentence in {
+        ("--weight-rate", "-1"): "weight_rate must be a number of at least 0, not -1.0",
+        ("--delay-rate", "nan"): "delay_rate must be a number of at least 0, not nan",
+    }.items():
+        assert refused(*LEARN, *words, "-o", "x.ranvier", folder=house) == sentence
+    save(recordings(labels=np.arange(12) % 4, label_names=("a", "b", "c", "d")), "four.npz")
+    said = refused(
+        "learn", "four.npz", "--from", "learned.ranvier", "-o", "x.ranvier", folder=house
+    )
+    assert said.startswith("labels: recording ")
 
 
 def test_folder_of_somebody_else(house):

@@ -33,6 +33,8 @@ def command(folder: str, recordings: int) -> None:
 
     begun = time.monotonic()
     place = Path(folder)
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"{place}: is a file; name a folder to write into")
     place.mkdir(parents=True, exist_ok=True)
     image, page = place / "digits.ranvier", place / "report.html"
     gates = place / "chip"
