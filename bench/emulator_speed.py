@@ -96,6 +96,7 @@ def reference_chip(delay):
             compare=Compare.GE,
         ),
         readout=Readout(score=Format(32), classes=CLASSES),
+        learn=None,
     )
 
 
