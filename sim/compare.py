@@ -263,7 +263,7 @@ def _of_cycles(
 
 def _of_found(asked: Program, seen: Trace, learned: Learned | None) -> list[_Difference]:
     """Return the first number that the host finds in a memory other than the emulator."""
-    if learned is None or seen.stopped:
+    if learned is None or seen.stopped or not len(asked.look):
         return []
     _, data = beats(learned.image)
     if np.array_equal(seen.found, data):

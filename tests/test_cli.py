@@ -333,6 +333,23 @@ def test_verify_says_what_was_compared_and_fails_on_a_difference(house, monkeypa
     assert result.stdout.endswith("gates and emulator differ: tick 3: v differs\n")
 
 
+def test_verify_of_what_a_chip_learns(house, monkeypatch):
+    done(*LEARN, "--epochs", "1", "-o", "learned.ranvier")
+
+    def verdict(image, counts, labels, *, batch, engine, progress):
+        assert image.learning is not None
+        assert (counts.shape, labels.tolist()) == ((4, 10, 7), [0, 1, 1, 2])
+        assert (batch, engine) == (3, "icarus")
+        progress(4, 4)
+        return Verdict("C", 4, 40, 360, 40, 100, 4000, 12345, "", 4, 2)
+
+    monkeypatch.setattr(sim.verify, "verify_learning", verdict)
+    words = ("verify", "learned.ranvier", "events.npz", "--recordings", "4", "--learn")
+    words = (*words, "--batch", "3", "--engine", "icarus")
+    assert ", 4 LEARN, 2 UPDATE, 100 memory words: " in done(*words)
+    assert json.loads(done(*words, "--json"))["learning_steps"] == 2
+
+
 # What it refuses.
 
 
@@ -612,6 +629,13 @@ def test_learning_that_cannot_be(house):
         "learn", "four.npz", "--from", "learned.ranvier", "-o", "x.ranvier", folder=house
     )
     assert said.startswith("labels: recording ")
+
+
+def test_verify_of_learning_that_is_not_there(house):
+    said = refused("verify", "image.ranvier", "events.npz", "--learn", folder=house)
+    assert said.startswith("image.ranvier: learns nothing, so there is no learning to verify")
+    said = refused("verify", "image.ranvier", "events.npz", "--batch", "3", folder=house)
+    assert said == "--batch is for --learn: give both, or neither"
 
 
 def test_folder_of_somebody_else(house):
