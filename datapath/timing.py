@@ -31,7 +31,7 @@ EMIT = 8
 READ = 5
 """From a read on the host bus to its beat in `result`."""
 
-LEVELS = 6
+LEVELS = 5
 """Look up the error levels of a readout population, beside twice its blocks."""
 
 LEARN = 5
@@ -43,13 +43,13 @@ STEP = 3
 STEP_POPULATION = 2
 """One population in one tick of the sweep, or in an UPDATE: read its entry and its rule."""
 
-SIGNAL = 25
+SIGNAL = 20
 """Fill and drain the signal of a population, beside one cycle per neuron of a LIF one."""
 
 SIGNAL_BLOCK = 4
 """Look at a block and filter it."""
 
-SLOPE = 12
+SLOPE = 8
 """Fill and drain the derivative of a population, beside 2 K + 1 cycles per block."""
 
 CREDIT = 24
@@ -58,10 +58,10 @@ CREDIT = 24
 PASSED = 2
 """Read the entry of a projection that does not learn, or not in this tick of the sweep."""
 
-UPDATE = 8
+UPDATE = 9
 """Accept an UPDATE and send its end marker."""
 
-UPDATE_PROJECTION = 14
+UPDATE_PROJECTION = 12
 """Fill and drain the update of a projection, beside its words and axons."""
 
 

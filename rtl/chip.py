@@ -9,6 +9,7 @@ from datapath import Chip, ports
 from datapath.memory import memories
 from datapath.ports import Result
 from rtl.axon import AxonStage
+from rtl.learning import Learning, forward
 from rtl.lif import LifStage
 from rtl.memory import HostBus, HostPort, after, below, build, index, loaded, select, struct
 from rtl.readout import ReadoutStage
@@ -75,18 +76,30 @@ class ChipTop(wiring.Component):
         m.submodules.lif = lif = LifStage(self.chip)
         m.submodules.readout = readout = ReadoutStage(self.chip)
 
+        learning = None if self.chip.learn is None else Learning(m, self.chip)
+        walk = forward(sequencer) if learning is None else learning.walk(m, sequencer)
+
         # A delivery holds the scan up, and so does a result that is not taken.
         advance = Signal()
         m.d.comb += advance.eq(~synapse.busy & (~self.o.valid | self.o.ready))
-        self._load(m, bus, sequencer, axon, synapse)
-        self._receive(m, sequencer, axon)
-        self._deliver(m, sequencer, axon, synapse, advance)
-        v = self._update(m, bus, sequencer, axon, synapse, lif, advance)
+        self._load(m, bus, sequencer, walk, axon, synapse)
+        self._receive(m, sequencer, walk, axon)
+        self._deliver(m, sequencer, walk, axon, synapse, advance, learning)
+        v = self._update(m, bus, sequencer, axon, synapse, lif, advance, learning)
         self._emit(m, sequencer, axon, readout, v, advance)
+        beyond = lif.o_valid & lif.o_saturated.any() | axon.saturated | readout.saturated
+        anew = sequencer.clear | sequencer.end
+        if learning is not None:
+            learning.load(m, bus, axon, synapse)
+            learning.command(m, bus, sequencer, self.i.payload.channel)
+            learning.look_up(m, bus, sequencer, lif, readout, self.probe.block, v)
+            learning.sweep(m, bus, sequencer, axon, synapse, v, advance)
+            beyond |= learning.saturated
+            anew |= sequencer.learn | sequencer.update
         saturated = Signal()
-        with m.If(lif.o_valid & lif.o_saturated.any() | axon.saturated | readout.saturated):
+        with m.If(beyond):
             m.d.sync += saturated.eq(1)
-        with m.If(sequencer.clear | sequencer.end):
+        with m.If(anew):
             m.d.sync += saturated.eq(0)
         with m.If(sequencer.end):
             m.d.sync += [
@@ -98,7 +111,7 @@ class ChipTop(wiring.Component):
             ]
         return m
 
-    def _load(self, m: Module, bus, sequencer, axon, synapse) -> None:
+    def _load(self, m: Module, bus, sequencer, walk, axon, synapse) -> None:
         """Connect the host and the two tables."""
         wiring.connect(m, wiring.flipped(self.host), bus.host)
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
@@ -112,18 +125,18 @@ class ChipTop(wiring.Component):
                 if name in self.specs:
                     wiring.connect(m, getattr(bus, name), getattr(stage, name))
         population = loaded(
-            m, self.specs["populations"], bus.populations, sequencer.population_at, Const(1)
+            m, self.specs["populations"], bus.populations, walk.population_at, Const(1)
         )
         projection = loaded(
-            m, self.specs["projections"], bus.projections, sequencer.projection_at, Const(1)
+            m, self.specs["projections"], bus.projections, walk.projection_at, Const(1)
         )
         m.d.comb += sequencer.population_word.eq(population[0])
         m.d.comb += sequencer.projection_word.eq(projection[0])
 
-    def _receive(self, m: Module, sequencer, axon) -> None:
+    def _receive(self, m: Module, sequencer, walk, axon) -> None:
         """Take events, and empty what was received for an earlier tick."""
         m.d.comb += [
-            axon.t.eq(sequencer.t),
+            axon.t.eq(walk.t),
             axon.start.eq(sequencer.event),
             axon.channel.eq(self.i.payload.channel),
             axon.count.eq(self.i.payload.count),
@@ -134,38 +147,41 @@ class ChipTop(wiring.Component):
             axon.clear_at.eq(sequencer.clear_at),
         ]
 
-    def _deliver(self, m: Module, sequencer, axon, synapse, advance) -> None:
+    def _deliver(self, m: Module, sequencer, walk, axon, synapse, advance, learning) -> None:
         """Scan the sources of a projection, or of spikes to emit, and deliver a row for a count."""
         emitting = sequencer.emitting
-        population, projection = sequencer.population, sequencer.projection
+        population, projection = walk.population, walk.projection
+        delivers = axon.o_valid & axon.o_count.any() & advance & ~emitting
+        if learning is not None:
+            delivers |= learning.learner.feed
         m.d.comb += [
             sequencer.advance.eq(advance),
             sequencer.passed.eq(axon.o_valid & advance),
             axon.advance.eq(advance),
-            axon.read.eq(sequencer.read & ~(emitting & population.readout)),
-            axon.source.eq(sequencer.source),
+            axon.read.eq(walk.read & ~(emitting & population.readout)),
+            axon.source.eq(walk.source),
             axon.neuron.eq(emitting | projection.neuron),
             axon.age.eq(~emitting & projection.age),
             axon.axonal.eq(~emitting & projection.axonal),
             axon.resolution.eq(projection.resolution),
-            synapse.t.eq(sequencer.t),
-            synapse.start.eq(axon.o_valid & axon.o_count.any() & advance & ~emitting),
-            synapse.row.eq(sequencer.row),
-            synapse.block.eq(sequencer.first),
-            synapse.blocks.eq(population.blocks),
+            synapse.t.eq(walk.slot),
+            synapse.start.eq(delivers),
+            synapse.row.eq(walk.row),
+            synapse.block.eq(walk.block),
+            synapse.blocks.eq(walk.blocks),
             synapse.count.eq(axon.o_count),
-            synapse.scale.eq(projection.scale),
+            synapse.scale.eq(walk.scale),
             synapse.resolution.eq(projection.resolution),
-            synapse.synaptic.eq(projection.synaptic),
-            synapse.dendritic.eq(projection.dendritic),
+            synapse.synaptic.eq(walk.synaptic),
+            synapse.dendritic.eq(walk.dendritic),
             synapse.delays.eq(projection.delays),
-            synapse.clear.eq(sequencer.clear),
-            synapse.clear_at.eq(sequencer.clear_at),
+            synapse.clear.eq(walk.clear),
+            synapse.clear_at.eq(walk.clear_at),
         ]
         if self.chip.axon.delays:
-            m.d.comb += axon.delay.eq(sequencer.delay)
+            m.d.comb += axon.delay.eq(walk.delay)
 
-    def _update(self, m: Module, bus, sequencer, axon, synapse, lif, advance):
+    def _update(self, m: Module, bus, sequencer, axon, synapse, lif, advance, learning):
         """Send blocks of neurons through the LifStage; return the membranes read two clocks ago."""
         population = sequencer.population
         updated = Signal.like(sequencer.block)
@@ -173,7 +189,7 @@ class ChipTop(wiring.Component):
             m.d.sync += updated.eq(updated + 1)
         with m.If(sequencer.idle):
             m.d.sync += updated.eq(0)
-        v = self._membranes(m, sequencer, lif, updated, advance)
+        v = self._membranes(m, sequencer, lif, updated, advance, learning)
         read = loaded(m, self.specs["neurons"], bus.neurons, sequencer.block, sequencer.collect)
         neuron = after(m, read, "neuron")
         m.d.comb += [
@@ -203,22 +219,30 @@ class ChipTop(wiring.Component):
             ]
         return v
 
-    def _membranes(self, m: Module, sequencer, lif, updated, advance):
-        """Build the membranes, which an update reads and writes and a scan of readouts reads."""
+    def _membranes(self, m: Module, sequencer, lif, updated, advance, learning):
+        """Build the membranes, which an update reads and writes and a scan of readouts reads.
+
+        Learning reads them, too.
+        """
         spec = self.specs["membranes"]
         membranes = build(m, spec)
         read = membranes.read_port()
         write = membranes.write_port()
         scanned = sequencer.source[exact_log2(self.chip.lanes) :]
         emits = sequencer.read & sequencer.emitting & sequencer.population.readout & advance
+        enable, address, new = emits, scanned, lif.o_v
+        v = after(m, read.data, "v", advance=advance)
+        if learning is not None:
+            enable, address = learning.membranes(sequencer, enable, address)
+            new = learning.count(m, lif, v)
         m.d.comb += [
-            read.en.eq(sequencer.collect | emits),
-            read.addr.eq(Mux(sequencer.collect, sequencer.block, scanned)),
+            read.en.eq(sequencer.collect | enable),
+            read.addr.eq(Mux(sequencer.collect, sequencer.block, address)),
             write.en.eq(lif.o_valid | (sequencer.clear & below(sequencer.clear_at, spec.words))),
             write.addr.eq(Mux(sequencer.clear, sequencer.clear_at, updated)),
-            write.data.eq(Mux(sequencer.clear, 0, lif.o_v)),
+            write.data.eq(Mux(sequencer.clear, 0, new)),
         ]
-        return after(m, read.data, "v", advance=advance)
+        return v
 
     def _emit(self, m: Module, sequencer, axon, readout, v, advance) -> None:
         """Score the membranes of readouts, send them and spikes, and hold what is not taken."""

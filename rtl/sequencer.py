@@ -12,6 +12,7 @@ from datapath.timing import CLEAR, clear_cycles
 from rtl.axon import AxonStage
 from rtl.lif import LifStage
 from rtl.memory import index, struct
+from rtl.surrogate import SurrogateStage
 from rtl.synapse import SynapseStage
 
 
@@ -58,6 +59,17 @@ class Sequencer(wiring.Component):
     end : Out(1)
         The tick is over; `ended` says that the host knows.
     ended : In(1)
+
+    On a chip that learns:
+
+    learn, update : Out(1), Out(1)
+        The LearnSequencer begins, in the clock of the command.
+    learning, learned : Out(1), In(1)
+        It is at work, until the END marker is taken; it is done.
+    level, final : Out(1), Out(1)
+        Look up the levels of block `level_at` of the readout, see SurrogateStage.
+    level_at, level_first, level_last : Out(index of a block), Out(1), Out(1)
+        It is the first or the last block of a pass.
     """
 
     # Clocks in which a state only waits. A count is in `o` one clock after it left the AxonStage;
@@ -65,6 +77,8 @@ class Sequencer(wiring.Component):
     FLUSH = AxonStage.LATENCY + 1
     DRAIN = SynapseStage.DRAIN - 3
     SETTLE = SynapseStage.COLLECT + LifStage.LATENCY
+    # Levels are looked up as long after they were asked for in either pass.
+    SUM = SurrogateStage.PASS - 1
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
@@ -102,20 +116,35 @@ class Sequencer(wiring.Component):
                 "wipe_block": Out(index(chip.channel_blocks)),
                 "end": Out(1),
                 "ended": In(1),
+                **({} if chip.learn is None else self._learning_members(chip)),
             }
         )
+
+    def _learning_members(self, chip: Chip):
+        names = ("learn", "update", "learning", "level", "final", "level_first", "level_last")
+        return {
+            **{name: Out(1) for name in names},
+            "level_at": Out(index(chip.neuron_blocks)),
+            "learned": In(1),
+        }
 
     def elaborate(self, platform):
         m = Module()
         # Sources, neurons, blocks or channel blocks that are left in this phase.
         left = Signal(range(max(self.chip.channels, self.chip.neurons) + 1))
-        wait = Signal(range(max(self.FLUSH, self.DRAIN, self.SETTLE)))
+        waits = [self.FLUSH, self.DRAIN, self.SETTLE]
+        if self.chip.learn is not None:
+            waits.append(self.SUM)
+        wait = Signal(range(max(waits)))
         with m.FSM():
             self._commands(m)
             self._tables(m, left, wait)
             self._scan(m, left, wait)
             self._update(m, left, wait)
             self._end(m, left)
+            if self.chip.learn is not None:
+                self._levels(m, left, wait)
+                self._learn(m)
         with m.If(self.passed):
             m.d.sync += self.row.eq(self.row + self.population.blocks)
         return m
@@ -131,6 +160,8 @@ class Sequencer(wiring.Component):
                     m.next = "START"
                 with m.Case(Command.CLEAR):
                     m.next = "CLEAR"
+                if self.chip.learn is not None:
+                    self._begin_learning(m)
         with m.State("CLEAR"):
             m.d.comb += self.clear.eq(1)
             m.d.sync += self.t.eq(0)
@@ -196,6 +227,8 @@ class Sequencer(wiring.Component):
             with m.If(wait == 0):
                 with m.If(self.emitting):
                     m.next = "POPULATION"
+                    if self.chip.learn is not None:
+                        self._begin_levels(m, left)
                 with m.Else():
                     m.next = "PROJECTION"
 
@@ -240,5 +273,50 @@ class Sequencer(wiring.Component):
             m.d.comb += self.end.eq(1)
             m.next = "ENDED"
         with m.State("ENDED"), m.If(self.ended):
-            m.d.sync += self.t.eq(self.t + 1)
+            if self.chip.learn is None:
+                m.d.sync += self.t.eq(self.t + 1)
+            else:
+                m.d.sync += self.t.eq(Mux(self.learning, self.t, self.t + 1))
+                m.d.sync += self.learning.eq(0)
             m.next = "IDLE"
+
+    def _begin_levels(self, m: Module, left) -> None:
+        """Look up the levels of a readout now that its largest membrane is known."""
+        with m.If(self.population.readout & self.control.remember):
+            m.d.sync += self.final.eq(0)
+            m.d.sync += self.level_at.eq(self.first)
+            m.d.sync += left.eq(self.population.blocks)
+            m.next = "LEVELS"
+
+    def _levels(self, m: Module, left, wait) -> None:
+        """Add up the levels of a readout in one pass, and write them in another."""
+        with m.State("LEVELS"):
+            m.d.comb += self.level.eq(1)
+            m.d.comb += self.level_first.eq(self.level_at == self.first)
+            m.d.comb += self.level_last.eq(left == 1)
+            m.d.sync += self.level_at.eq(self.level_at + 1)
+            m.d.sync += left.eq(left - 1)
+            m.d.sync += wait.eq(self.SUM - 1)
+            with m.If((left == 1) & self.final):
+                m.next = "POPULATION"
+            with m.Elif(left == 1):
+                m.next = "SUM"
+        with m.State("SUM"):
+            m.d.sync += wait.eq(wait - 1)
+            m.d.sync += self.final.eq(1)
+            m.d.sync += self.level_at.eq(self.first)
+            m.d.sync += left.eq(self.population.blocks)
+            with m.If(wait == 0):
+                m.next = "LEVELS"
+
+    def _begin_learning(self, m: Module) -> None:
+        for command, begin in ((Command.LEARN, self.learn), (Command.UPDATE, self.update)):
+            with m.Case(command):
+                m.d.comb += begin.eq(1)
+                m.d.sync += self.learning.eq(1)
+                m.next = "LEARN"
+
+    def _learn(self, m: Module) -> None:
+        """Wait for the LearnSequencer, and answer like a tick."""
+        with m.State("LEARN"), m.If(self.learned):
+            m.next = "END"
