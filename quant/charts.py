@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 FLOAT, CHIP, BOTH = "#c2611f", "#15607a", "#3a3a3a"
@@ -52,6 +53,23 @@ def pair(found: dict[str, Any], xlabel: str, ylabel: str) -> str:
         axes.stairs(found["chip"], edges, color=CHIP, linewidth=1.2, label="chip")
         axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
         axes.legend()
+        return _svg(figure)
+
+
+def curve(epochs: list[dict[str, Any]]) -> str:
+    """Draw accuracies over the epochs of learning: while it learned, and of who is held out."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(2.3)
+        numbers = [epoch["number"] for epoch in epochs]
+        learned = [100 * epoch["train_accuracy"] for epoch in epochs]
+        axes.plot(numbers, learned, color=CHIP, marker="o", markersize=3, label="while it learned")
+        held = [epoch["held_out_accuracy"] for epoch in epochs]
+        if all(share is not None for share in held):
+            shares = [100 * share for share in held]
+            axes.plot(numbers, shares, color=FLOAT, marker="s", markersize=3, label="held out")
+        axes.set(xlabel="epoch", ylabel="right, %", ylim=(0, 100))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="lower right")
         return _svg(figure)
 
 

@@ -20,10 +20,11 @@ class Group(StrEnum):
     DELAY_LINE = "delay line"
     STATE = "state"
     TABLES = "tables"
+    LEARNING = "learning"
 
 
-BANK = "accumulators_"
-"""Accumulators lie in one bank per lane; they are counted as one memory."""
+BANKS = {"accumulators": "accumulators_", "lookup": "lookup_"}
+"""Memories of which every lane has a bank of its own; they are counted as one."""
 
 BINS = 40
 """Most bins of a histogram of cycles."""
@@ -40,6 +41,20 @@ GROUPS = {
     "neurons": Group.TABLES,
     "populations": Group.TABLES,
     "projections": Group.TABLES,
+    "population_rules": Group.LEARNING,
+    "projection_rules": Group.LEARNING,
+    "lookup": Group.LEARNING,
+    "taps": Group.LEARNING,
+    "random": Group.LEARNING,
+    "weight_fractions": Group.LEARNING,
+    "weight_gradients": Group.LEARNING,
+    "synaptic_fractions": Group.LEARNING,
+    "synaptic_gradients": Group.LEARNING,
+    "axonal_fractions": Group.LEARNING,
+    "axonal_gradients": Group.LEARNING,
+    "lookup_history": Group.LEARNING,
+    "level_sums": Group.LEARNING,
+    "filtered": Group.LEARNING,
 }
 
 
@@ -75,21 +90,24 @@ class Memories:
         return sum(m.bits for m in self.memories if m.group is group)
 
 
+def _banked(name: str) -> str:
+    """Return what the memory `name` is counted as."""
+    for whole, bank in BANKS.items():
+        if name.startswith(bank) and name.removeprefix(bank).isdigit():
+            return whole
+    return name
+
+
 def memory_bits(chip: Chip) -> Memories:
     """Count the bits of every memory of `chip`."""
-    found: list[MemoryCost] = []
-    banks = sum(m.name.startswith(BANK) for m in memories(chip))
+    found: dict[str, MemoryCost] = {}
     for memory in memories(chip):
-        if not memory.name.startswith(BANK):
-            group, name, number = GROUPS[memory.name], memory.name, 1
-        elif memory.name == f"{BANK}0":
-            # A ring of accumulators is where spikes wait; a single slot only sums.
-            group = Group.DELAY_LINE if chip.synapse.slots > 1 else Group.STATE
-            name, number = "accumulators", banks
-        else:
-            continue
-        found.append(MemoryCost(name, group, memory.words, memory.width, number))
-    return Memories(tuple(found))
+        name = _banked(memory.name)
+        number = 1 + (found[name].banks if name in found else 0)
+        # A ring of accumulators is where spikes wait; a single slot only sums.
+        group = Group.DELAY_LINE if chip.synapse.slots > 1 else Group.STATE
+        found[name] = MemoryCost(name, GROUPS.get(name, group), memory.words, memory.width, number)
+    return Memories(tuple(found.values()))
 
 
 @dataclass(frozen=True, slots=True)

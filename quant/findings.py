@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ def findings(
     *,
     title: str,
     provenance: Mapping[str, str | int | float],
+    learning: Sequence[Mapping[str, Any]] = (),
 ) -> Figures:
     """Collect the figures of a report.
 
@@ -48,6 +49,8 @@ def findings(
     example : integers[steps, channels], the recording whose spikes are shown.
     provenance : what to say beside what network and image say of themselves; a time of writing only
         if it is given here.
+    learning : epochs of learning on the chip: `number`, `train_accuracy`, `held_out_accuracy`,
+        `cycles`, `saturated`.
 
     Returns
     -------
@@ -74,6 +77,7 @@ def findings(
             "saturated_counts": loss.saturated_counts,
         },
         "notes": list(loss.notes),
+        "learning": [dict(epoch) for epoch in learning],
         "provenance": {
             name: value if isinstance(value, str) else repr(value)
             for name, value in {**image.provenance, **provenance}.items()

@@ -59,6 +59,7 @@ def page(figures: Figures) -> str:
         _weights(figures),
         _spikes(figures),
         _classes(figures),
+        *_learning(figures),
         _memory(figures),
         _chip(figures),
         _provenance(figures),
@@ -170,6 +171,26 @@ def _layers(figures: Figures) -> str:
             "counts the steps before the first spike that differs."
         ),
     )
+
+
+def _learning(figures: Figures) -> list[str]:
+    """Return what learning on the chip brought, if it did learn."""
+    epochs = figures["learning"]
+    if not epochs:
+        return []
+    last = epochs[-1]
+    clocks = sum(epoch["cycles"] for epoch in epochs)
+    return [
+        section(
+            "Learning on the chip",
+            picture(charts.curve(epochs), "Accuracy over the epochs."),
+            paragraph(
+                f"{len(epochs)} epochs, {clocks:,} clocks with the updates. In the last one a "
+                f"signal or a gradient was out of range in {_percent(last['saturated'])} of the "
+                "recordings."
+            ),
+        )
+    ]
 
 
 def _mapping(figures: Figures) -> str:

@@ -16,6 +16,7 @@ import datapath.files
 import model
 from datapath import Chip, Image
 from datapath.catalog import CHIPS
+from datapath.schema import members, parse, typed
 from events import Counts, Recordings, load, spoken_digits
 from model import Network
 
@@ -78,6 +79,24 @@ def open_loss(path: str) -> Loss:
         raise ValueError(f"{path}: {LOSS} is not text; quantize the network again") from None
 
 
+def open_curve(path: str) -> list[dict[str, Any]]:
+    """Read how an image has learned on its chip: no epochs if it has not."""
+    if CURVE not in datapath.files.names(path):
+        return []
+    document = parse(datapath.files.read_extra(path, CURVE), f"{path}: {CURVE}")
+    keys = {
+        "number": int,
+        "train_accuracy": float,
+        "held_out_accuracy": object,
+        "cycles": int,
+        "saturated": float,
+    }
+    try:
+        return [members(entry, keys, "epoch") for entry in typed(document, list, "the file")]
+    except ValueError as error:
+        raise ValueError(f"{path}: {CURVE}: {error}") from None
+
+
 def network_bytes(network: Network) -> bytes:
     """Return the npz file of `network`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -125,9 +144,8 @@ def binned(
 ) -> Counts:
     """Bin `data` as a network expects it, and say on standard error what was cut off."""
     if data.n_units != units:
-        raise ValueError(
-            f"{data.source or 'the data'}: has {data.n_units} units, and the network expects {units}"
-        )
+        where = data.source or "the data"
+        raise ValueError(f"{where}: has {data.n_units} units, and the network expects {units}")
     counts = data.binned(
         units_per_channel=-(-units // channels), dt_ms=dt_ms, steps=steps, maximum=maximum
     )

@@ -196,10 +196,18 @@ def _write(image: Image, history: Any, output: str, told: dict[str, str]) -> Non
 
     from datapath.files import save
     from datapath.schema import readable
-    from quant import dequantize
-    from ranvier.sources import CURVE, NETWORK, network_bytes
+    from quant import Granularity, Scale, dequantize, options_for, quantize
+    from ranvier.sources import CURVE, LOSS, NETWORK, network_bytes
 
     network = dequantize(image)
+    # The float twin has the very integers of the chip, so that mapping it back loses nothing.
+    options = options_for(image.chip, granularity=Granularity.PROJECTION, scale=Scale.INTEGER)
+    _, loss = quantize(network, chip=image.chip, options=options, calibration=None)
     image = replace(image, provenance={**image.provenance, **told})
     curve = readable([asdict(epoch) for epoch in history])
-    save(image, output, extras={NETWORK: network_bytes(network), CURVE: curve})
+    extras = {
+        NETWORK: network_bytes(network),
+        LOSS: loss.to_json().encode(),
+        CURVE: curve,
+    }
+    save(image, output, extras=extras)

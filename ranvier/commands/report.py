@@ -30,6 +30,7 @@ def command(image: str, data: str, output: str, recordings: int | None, as_json:
         check_writable,
         for_image,
         labelled,
+        open_curve,
         open_data,
         open_image,
         open_loss,
@@ -55,6 +56,7 @@ def command(image: str, data: str, output: str, recordings: int | None, as_json:
         counts.counts[0],
         title="-".join(str(p.size) for p in network.populations),
         provenance={**network.provenance, "data": data, "recordings of": counts.source},
+        learning=open_curve(image),
     )
     for path in write_report(figures, output):
         click.echo(f"{path}: written", err=True)
