@@ -261,8 +261,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "rtl/chip.py",
-        "with m.If(sequencer.clear | sequencer.end):",
-        "with m.If(sequencer.clear):",
+        "anew = sequencer.clear | sequencer.end",
+        "anew = sequencer.clear",
         "the saturation flag stays up: a tick without saturation behind one with",
         TINY,
     ),
@@ -275,8 +275,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "rtl/chip.py",
-        "write.data.eq(Mux(sequencer.clear, 0, lif.o_v))",
-        "write.data.eq(lif.o_v)",
+        "write.data.eq(Mux(sequencer.clear, 0, new))",
+        "write.data.eq(new)",
         "membranes survive a CLEAR: a recording behind another",
         AFRESH,
     ),
