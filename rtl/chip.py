@@ -85,7 +85,7 @@ class ChipTop(wiring.Component):
         self._load(m, bus, sequencer, walk, axon, synapse)
         self._receive(m, sequencer, walk, axon)
         self._deliver(m, sequencer, walk, axon, synapse, advance, learning)
-        v = self._update(m, bus, sequencer, axon, synapse, lif, advance, learning)
+        v = self._update(m, bus, sequencer, walk, axon, synapse, lif, advance, learning)
         self._emit(m, sequencer, axon, readout, v, advance)
         beyond = lif.o_valid & lif.o_saturated.any() | axon.saturated | readout.saturated
         anew = sequencer.clear | sequencer.end
@@ -181,7 +181,7 @@ class ChipTop(wiring.Component):
         if self.chip.axon.delays:
             m.d.comb += axon.delay.eq(walk.delay)
 
-    def _update(self, m: Module, bus, sequencer, axon, synapse, lif, advance, learning):
+    def _update(self, m: Module, bus, sequencer, walk, axon, synapse, lif, advance, learning):
         """Send blocks of neurons through the LifStage; return the membranes read two clocks ago."""
         population = sequencer.population
         updated = Signal.like(sequencer.block)
@@ -193,8 +193,8 @@ class ChipTop(wiring.Component):
         read = loaded(m, self.specs["neurons"], bus.neurons, sequencer.block, sequencer.collect)
         neuron = after(m, read, "neuron")
         m.d.comb += [
-            synapse.collect.eq(sequencer.collect),
-            synapse.collect_block.eq(sequencer.block),
+            synapse.collect.eq(walk.collect),
+            synapse.collect_block.eq(walk.collect_block),
             lif.valid.eq(after(m, sequencer.collect, "collect", synapse.COLLECT)),
             lif.readout.eq(population.readout),
             lif.zero.eq(population.zero),

@@ -38,6 +38,8 @@ class Walk(NamedTuple):
     scale: Any
     synaptic: Any
     dendritic: Any
+    collect: Any
+    collect_block: Any
     clear: Any
     clear_at: Any
 
@@ -61,6 +63,8 @@ def forward(sequencer) -> Walk:
         scale=projection.scale,
         synaptic=projection.synaptic,
         dendritic=projection.dendritic,
+        collect=sequencer.collect,
+        collect_block=sequencer.block,
         clear=sequencer.clear,
         clear_at=sequencer.clear_at,
     )
@@ -99,6 +103,8 @@ class Learning:
             scale=Const(0),
             synaptic=learner.projection.synaptic & ~learner.feedback,
             dendritic=learner.projection.dendritic & ~learner.feedback,
+            collect=learner.collect,
+            collect_block=learner.ring_block,
             clear=learner.clear,
             clear_at=learner.clear_at,
         )
@@ -157,6 +163,8 @@ class Learning:
             learner.update.eq(sequencer.update),
             learner.ticks.eq(sequencer.t),
             learner.control.eq(bus.control),
+            learner.population_word.eq(sequencer.population_word),
+            learner.projection_word.eq(sequencer.projection_word),
             sequencer.learned.eq(learner.done),
             self.signal.label.eq(last),
         ]

@@ -78,7 +78,7 @@ class UpdateStage(wiring.Component):
         word_2, axon_2 = after(m, self.word, "word", 2), after(m, self.axon, "axon", 2)
         weights_2 = word_2 & self.rule.weights
         delays_2 = axon_2 | word_2 & self.rule.delays & self.synaptic
-        of_weights_3, of_delays_3 = self._draw(m, weights_2, delays_2)
+        of_weights_3, of_delays_3 = self._draw(m, weights_2, delays_2, axon_2)
         self._step_weights(m, ports, weights_2, of_weights_3)
         if self.delays:
             self._step_delays(m, ports, delays_2, axon_2, of_delays_3)
@@ -103,7 +103,7 @@ class UpdateStage(wiring.Component):
         learned(m, spec, getattr(self, name), port, port.read_at, Const(0))
         return port
 
-    def _draw(self, m: Module, weights_2, delays_2):
+    def _draw(self, m: Module, weights_2, delays_2, axon_2):
         """Draw for weights, then for delays; return both numbers of every lane in clock 3."""
         port = self._own(m, "random")
         state = Signal(word(self.specs["random"]))
@@ -119,7 +119,7 @@ class UpdateStage(wiring.Component):
             now = state[lane].state
             first.append(next_random(now))
             second.append(next_random(Mux(weights_2, first[lane], now)))
-            with m.If(delays_2):
+            with m.If(delays_2 & (~axon_2 if lane else Const(1))):
                 m.d.sync += now.eq(second[lane])
             with m.Elif(weights_2):
                 m.d.sync += now.eq(first[lane])
