@@ -206,10 +206,10 @@ def table(results):
             )
         )
         spread = f" +- {test.std(ddof=1):.1f}" if len(group) > 1 else ""
-        bits = group[0]["bits"]
+        bits = "" if group[0]["bits"] is None else f"{group[0]['bits']:,}"
         print(
-            f"| {name} | {where} | {group[0]['parameters']:,} | {'' if bits is None else f'{bits:,}'} "
-            f"| {len(group)} | {test.mean():.1f}{spread} | {unheard.mean():.1f} "
+            f"| {name} | {where} | {group[0]['parameters']:,} | {bits} | {len(group)} "
+            f"| {test.mean():.1f}{spread} | {unheard.mean():.1f} "
             f"| {trained.mean():.1f} |"
         )
 
