@@ -17,15 +17,6 @@ def add_credit(gradient, at, amount, fmt):
     return gradient[at] != total
 
 
-@inner
-def axon_credit(weights, row, slopes, first, size, scale):
-    """Return what one spike adds to the delay of its axon, its weights starting at `row`."""
-    total = 0
-    for j in range(size):
-        total += weights[row + j] * slopes[first + j]
-    return shift_round(total, scale, NEAREST)
-
-
 @cache
 def credit(p: Learn):
     """Compile what one source adds to gradients in one tick.
@@ -64,7 +55,9 @@ def credit(p: Learn):
 
     @njit
     def axon(gradient, count, weights, slopes, scale):
-        amount = axon_credit(weights, 0, slopes, 0, slopes.shape[0], scale)
-        return add_credit(gradient, 0, count * amount, of_delays)
+        total = 0
+        for j in range(slopes.shape[0]):
+            total += weights[j] * slopes[j]
+        return add_credit(gradient, 0, count * shift_round(total, scale, NEAREST), of_delays)
 
     return weights, delays, axon

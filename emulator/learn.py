@@ -160,8 +160,8 @@ class _Records:
         """Copy one sweep."""
         values = {
             "filtered": s.filtered,
-            "signals": s.signals[self.taps :],
-            "slopes": s.slopes[self.taps :],
+            "signals": s.signals,
+            "slopes": s.slope_rows.T[self.taps :],
         }
         for (name, population), array in self.arrays.items():
             ticks = array.shape[1]
@@ -231,22 +231,24 @@ class _Learner:
         )  # fmt: skip
         if self.labels[r] >= 0:
             self.learn_cycles[r], self.saturated[r] = sweep(
-                self.rules, self.master, s, own.trace, starts[0], channel, count,
-                self.counts.shape[2], self.labels[r],
+                self.rules, self.master.feedback, self.master.ticks, s, own.trace,
+                starts[0], channel, count, self.counts.shape[2], self.labels[r],
             )  # fmt: skip
             self.records.keep(r, s)
         self.spare.put(own)
 
     def credit(self, first: int, last: int, part: int) -> list[bool]:
         """Add a part of the gradients of recordings `first` to `last - 1`, in their order."""
+        total = np.zeros(self.counts.shape[1], np.int64)
         return [
-            self.labels[r] >= 0 and credit(self.rules, self.master, s, part, self.threads)
+            self.labels[r] >= 0 and credit(self.rules, self.master, s, total, part, self.threads)
             for r, s in zip(range(first, last), self.sweeps, strict=False)
         ]
 
     def update(self) -> None:
         """Turn gradients into steps, and load the changed chip."""
         update(self.rules, self.master)
+        self.layout.load_feedback(self.master)
         self.updates += 1
         self.tables = tables(replace(self.image, projections=self._projections()))
         self.spare = self._spare()

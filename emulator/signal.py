@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import numpy as np
 from numba import njit
 
 from datapath import Learn
@@ -10,40 +11,39 @@ from emulator.kernels import inner
 
 
 @inner
-def excess(activity, target, strength):
-    """Return what a neuron that fired `activity` times adds to its fed-back error."""
-    return ((activity - target) << strength) >> 1 if strength else 0
+def feed_back(
+    feedback, row, signals, reader, classes, looked_up, activity, target, strength, shift,
+    first, last, total, drive,
+):  # fmt: skip
+    """Drive neurons `first` to `last - 1` by the signals of the readouts, from `reader` on.
 
-
-@inner
-def fed_back(weights, row, signals, first, classes):
-    """Sum the signals of the readouts, from `first` on, by the weights from `row` on."""
-    total = 0
+    feedback : the weights [class][neuron] from `row` on.  total : scratch.  drive : written.
+    """
+    begin, end = np.uint64(first), np.uint64(last)
+    for n in range(begin, end):
+        total[n] = (((activity[n] - target) << strength) >> 1) * (strength > 0)
     for k in range(classes):
-        total += weights[row + k] * signals[first + k]
-    return total
+        at, g = np.uint64(row + k * (last - first)), signals[reader + k]
+        for n in range(begin, end):
+            total[n] += feedback[at + n - begin] * g
+    for n in range(begin, end):
+        drive[n] = shift_round(looked_up[n] * total[n], shift, ZERO)
 
 
 @inner
-def driven(looked_up, error, shift):
-    """Return the drive of a neuron from its surrogate derivative and its fed-back error."""
-    return shift_round(looked_up * error, shift, ZERO)
-
-
-@inner
-def filter_signals(drive, coefficient, frac, shift, wide, fmt, first, last, filtered, out):
+def filter_signals(before, drive, coefficient, frac, shift, wide, fmt, first, last, after, out):
     """Filter the drives of neurons `first` to `last - 1`; return whether one was out of range.
 
-    wide, fmt : formats of `filtered`, updated in place, and of the signals `out`.
+    before, after : filtered signals, in the format `wide`.  out : signals, in `fmt`, written.
     """
-    beyond = False
-    for n in range(first, last):
-        total = shift_round(filtered[n] * coefficient, frac, ZERO) + drive[n]
-        filtered[n] = saturate(total, wide)
-        narrowed = shift_round(filtered[n], shift, ZERO)
+    beyond = 0
+    for n in range(np.uint64(first), np.uint64(last)):
+        total = shift_round(before[n] * coefficient, frac, ZERO) + drive[n]
+        after[n] = saturate(total, wide)
+        narrowed = shift_round(after[n], shift, ZERO)
         out[n] = saturate(narrowed, fmt)
-        beyond |= (filtered[n] != total) | (out[n] != narrowed)
-    return beyond
+        beyond |= (after[n] ^ total) | (out[n] ^ narrowed)
+    return beyond != 0
 
 
 @cache
@@ -77,14 +77,18 @@ def signal(p: Learn):
 
     @njit
     def drives(looked_up, feedback, signals, activity, target, strength, shift, drive):
-        for j in range(drive.shape[0]):
-            error = fed_back(feedback[j], 0, signals, 0, signals.shape[0])
-            error += excess(activity[j], target, strength)
-            drive[j] = driven(looked_up[j], error, shift)
+        n, classes = feedback.shape
+        rows, total = feedback.T.copy().ravel(), np.empty_like(drive)
+        feed_back(
+            rows, 0, signals, 0, classes, looked_up, activity, target, strength, shift,
+            0, n, total, drive,
+        )  # fmt: skip
 
     @njit
     def step(filtered, drive, coefficient, shift, out):
         n = drive.shape[0]
-        return filter_signals(drive, coefficient, frac, shift, wide, fmt, 0, n, filtered, out)
+        return filter_signals(
+            filtered, drive, coefficient, frac, shift, wide, fmt, 0, n, filtered, out
+        )
 
     return errors, drives, step

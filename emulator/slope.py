@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import numpy as np
 from numba import njit
 
 from datapath import Learn
@@ -10,22 +11,27 @@ from emulator.kernels import inner
 
 
 @inner
-def derive_signals(signals, middle, taps, frac, fmt, first, last, total, out):
-    """Derive the signals of neurons `first` to `last - 1` at row `middle` of `signals`.
+def derive_row(signals, row, first, last, taps, frac, fmt, total, out):
+    """Derive the signals of one neuron in columns `first` to `last - 1`.
 
-    signals : int64[ticks, neurons], with as many rows before and behind as there are `taps`.
-    total : scratch.  out : written, in `fmt`.  Returns whether one was out of range.
+    signals : [neuron][tick], with as many columns before and behind as there are `taps`.
+    total : scratch of `last - first`.  out : written, in `fmt`, at the same places.
+    Returns whether a slope was out of range.
     """
-    total[first:last] = 0
-    for u in range(1, taps.shape[0] + 1):
-        for n in range(first, last):
-            total[n] += taps[u - 1] * (signals[middle + u, n] - signals[middle - u, n])
-    beyond = False
-    for n in range(first, last):
-        rounded = shift_round(total[n], frac, NEAREST)
-        out[n] = saturate(rounded, fmt)
-        beyond |= out[n] != rounded
-    return beyond
+    n, begin, ticks = np.uint64(row), np.uint64(first), np.uint64(last - first)
+    for k in range(ticks):
+        total[k] = 0
+    for u in range(np.uint64(1), np.uint64(taps.shape[0] + 1)):
+        c, later, earlier = taps[u - np.uint64(1)], begin + u, begin - u
+        for k in range(ticks):
+            total[k] += c * (np.int64(signals[n, later + k]) - signals[n, earlier + k])
+    beyond = 0
+    for k in range(ticks):
+        rounded = shift_round(total[k], frac, NEAREST)
+        slope = saturate(rounded, fmt)
+        out[n, begin + k] = slope
+        beyond |= slope ^ rounded
+    return beyond != 0
 
 
 @cache
@@ -47,7 +53,12 @@ def slope(p: Learn):
 
     @njit
     def step(window, taps, out):
-        total, n = out.copy(), out.shape[0]
-        return derive_signals(window, taps.shape[0], taps, frac, fmt, 0, n, total, out)
+        middle, beyond = taps.shape[0], False
+        rows, total = window.T.copy(), np.zeros(1, np.int64)
+        slopes = np.zeros_like(rows)
+        for n in range(out.shape[0]):
+            beyond |= derive_row(rows, n, middle, middle + 1, taps, frac, fmt, total, slopes)
+            out[n] = slopes[n, middle]
+        return beyond
 
     return step

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import numpy as np
 from numba import njit
 
 from datapath import Learn
@@ -12,13 +13,13 @@ from emulator.kernels import inner
 @inner
 def look_up(table, distance, shift):
     """Return the entry for `distance`, the last one for what is beyond."""
-    return table[min(distance >> shift, table.shape[0] - 1)]
+    return table[np.uint64(min(distance >> shift, table.shape[0] - 1))]
 
 
 @inner
 def derive(table, shift, u, threshold, first, last, out):
     """Look up the derivatives of neurons `first` to `last - 1`."""
-    for n in range(first, last):
+    for n in range(np.uint64(first), np.uint64(last)):
         out[n] = look_up(table, abs(u[n] - threshold[n]), shift)
 
 

@@ -23,11 +23,11 @@ from emulator.kernels.tables import FIRST, NOWHERE, Tables
 
 Integers = NDArray[np.int64]
 
-BLOCK = 8
-"""Neurons side by side in the packed signals and slopes."""
+STRIDE = 32
+"""Ticks of a spike train come in groups of so many, which is a round of the loop over them."""
 
-HALF = 32
-"""Bits of a signal in a packed word; the slope lies above it."""
+NARROW = 16
+"""Bits of small signals, slopes and counts; int32 holds sums of their products, within bounds."""
 
 (
     BEGIN,
@@ -39,18 +39,15 @@ HALF = 32
     SIGNAL_SHIFT,
     STRENGTH,
     TARGET,
-    FEEDBACK_ROWS,
-    PACKED,
-) = range(11)
+    FEEDBACK,
+) = range(10)
 """Columns of `Rules.populations`: the start of its neurons, how many there are, what it is; its
-rule; the start of its feedback weights [neuron][class]; and the first of its blocks of packed
-signals."""
+rule; and the start of its feedback weights [class][neuron]."""
 
 (
     POST,
     SOURCE,
     SOURCES,
-    STRIDE,
     SYNAPSES,
     AXONS,
     IS_SYNAPTIC,
@@ -68,10 +65,10 @@ signals."""
     DELAY_RATE,
     DELAY_SHIFT,
     LARGEST,
-) = range(21)
+) = range(20)
 """Columns of `Rules.projections`: the population it reaches, the first of its sources and how many
-there are; the stride and the start of its synapses [pre][post], and the start of its axons; its
-delays, and whether it is passed over where there is nothing to learn; clocks of a row; its rule."""
+there are; the start of its synapses [post][pre] and of its axons; its delays, and whether it is
+passed over where there is nothing to learn; clocks of a row; its rule."""
 
 
 class Formats(NamedTuple):
@@ -114,7 +111,6 @@ class Rules(NamedTuple):
     step_clocks: int
     signal_clocks: int
     feedback_clocks: int
-    feedback_stride: int
     threshold: Integers
     populations: Integers
     projections: Integers  # in table order
@@ -123,7 +119,7 @@ class Rules(NamedTuple):
 class Master(NamedTuple):
     """What learning changes: of all synapses, of all axons, and the random number generators.
 
-    Fixed feedback follows the weights.  offsets : of the packed words that a synapse sees.
+    ticks : from a spike to what a synapse sees of its neuron.
     """
 
     weights: Integers
@@ -132,46 +128,43 @@ class Master(NamedTuple):
     delays: Integers
     delay_fractions: Integers
     delay_gradients: Integers
-    offsets: NDArray[np.uint32]
+    ticks: Integers
     axon_delays: Integers
     axon_fractions: Integers
     axon_gradients: Integers
+    feedback: Integers
     random: Integers
 
 
 class Sweep(NamedTuple):
-    """What the sweep over one recording leaves for its gradients, and scratch."""
+    """What the sweep over one recording leaves for its gradients, and scratch.
 
-    # By tick; the signals and slopes of tick t are in row `taps` + t.
+    Narrow sweeps have int16 `trains`, `signal_rows` and `slope_rows` and an int32 `sums`, wide ones
+    int64.
+    """
+
+    # [tick][neuron], and the sum of all errors of a tick.
     looked_up: Integers
     level_sums: Integers
     filtered: Integers
     signals: Integers
-    slopes: Integers
-    # Slope and signal of a block of neurons in a word, [block][tick][neuron in block].
-    packed: Integers
-    largest_signal: Integers  # of a block of neurons, ever
+    # [neuron][tick], tick 0 being in column `taps`, and the largest of every neuron.
+    signal_rows: NDArray[np.int16] | Integers
+    slope_rows: NDArray[np.int16] | Integers
+    largest_signal: Integers
     largest_slope: Integers
     live: NDArray[np.uint8]  # [population][tick]: whether any of the two is not 0
-    # Spikes by source: channels, then neurons.
-    start: Integers
-    times: Integers  # how many there are
-    tick: NDArray[np.uint64]
-    count: Integers
-    # Of every neuron.
-    activity: Integers
-    drive: Integers
-    total: Integers
-    part: Integers  # of a block of neurons
+    # [source][tick]: channels, then neurons; nothing after the last tick; and how many they are.
+    trains: NDArray[np.int16] | Integers
+    times: Integers
+    activity: Integers  # of every neuron
+    drive: Integers  # of every neuron
+    total: Integers  # of every neuron or tick
+    sums: NDArray[np.int32] | Integers  # of a signal and of a slope
 
 
 def _blocks(size: int, width: int) -> int:
     return -(-size // width)
-
-
-def padded(size: int) -> int:
-    """Round `size` up to whole blocks."""
-    return _blocks(size, BLOCK) * BLOCK
 
 
 class Layout:
@@ -188,7 +181,7 @@ class Layout:
         for p in (image.projections[q] for q in self.order):
             post, pre = p.weights.shape
             self.synapses[p.name] = self.end
-            self.end += pre * padded(post)
+            self.end += pre * post
             self.axons[p.name] = self.axon_end if p.delay is Delay.AXONAL else NOWHERE
             self.axon_end += pre * (p.delay is Delay.AXONAL)
 
@@ -214,10 +207,9 @@ class Layout:
             step_clocks,
             signal_clocks,
             feedback_clocks,
-            padded(self.image.readout.size),
             self.tables.threshold.astype(np.int64),
             self._populations(),
-            np.array([self._projection(q) for q in self.order], np.int64).reshape(-1, 21),
+            np.array([self._projection(q) for q in self.order], np.int64).reshape(-1, 20),
         )
 
     def _formats(self) -> Formats:
@@ -268,15 +260,10 @@ class Layout:
         return total
 
     def _populations(self) -> Integers:
-        image, rows, block, feedback = self.image, [], 0, self.end
+        rows, feedback = [], 0
         for n, (p, rule) in enumerate(
-            zip(image.populations, self.learning.populations, strict=True)
+            zip(self.image.populations, self.learning.populations, strict=True)
         ):
-            through = feedback_projection(image, n)
-            start = self.synapses[through.name] if through is not None else NOWHERE
-            if rule.feedback is not None:
-                start = feedback
-                feedback += p.size * padded(image.readout.size)
             rows.append(
                 [
                     int(self.tables.populations[n, FIRST]),
@@ -288,11 +275,10 @@ class Layout:
                     rule.signal_shift,
                     rule.strength,
                     rule.target,
-                    start,
-                    block,
+                    feedback,
                 ]
             )
-            block += _blocks(p.size, BLOCK)
+            feedback += p.size * self.image.readout.size
         return np.array(rows, np.int64)
 
     def _projection(self, q: int) -> list[int]:
@@ -306,7 +292,6 @@ class Layout:
             self.number[p.post],
             source,
             pre,
-            padded(post),
             self.synapses[p.name],
             self.axons[p.name],
             p.delay is Delay.SYNAPTIC,
@@ -334,22 +319,27 @@ class Layout:
         fractions = [r.delay_fractions if p.delay is Delay.SYNAPTIC else 0 for p, r in pairs]
         gradients = [r.delay_gradients if p.delay is Delay.SYNAPTIC else 0 for p, r in pairs]
         axonal = [(p, r) for p, r in pairs if p.delay is Delay.AXONAL]
-        return Master(
-            weights=np.concatenate([self._pool([p.weights for p, _ in pairs]), self._feedback()]),
+        master = Master(
+            weights=self._pool([p.weights for p, _ in pairs]),
             weight_fractions=self._pool([r.weight_fractions for _, r in pairs]),
             weight_gradients=self._pool([r.weight_gradients for _, r in pairs]),
             delays=self._pool(late),
             delay_fractions=self._pool(fractions),
             delay_gradients=self._pool(gradients),
-            offsets=self._pool([_offsets(p) for p, _ in pairs]).astype(np.uint32),
+            ticks=self._pool([image.steps_of(p) for p, _ in pairs]),
             axon_delays=_joined([p.delays for p, _ in axonal]),
             axon_fractions=_joined([r.delay_fractions for _, r in axonal]),
             axon_gradients=_joined([r.delay_gradients for _, r in axonal]),
+            feedback=np.zeros(
+                image.readout.size * sum(p.size for p in image.populations), np.int64
+            ),
             random=self.learning.random.copy(),
         )
+        self.load_feedback(master)
+        return master
 
     def _pool(self, values: list[Integers | int]) -> Integers:
-        """Lay out [post, pre] of every projection, in table order, as [pre][padded post]."""
+        """Lay out [post, pre] of every projection, in table order."""
         pool = np.zeros(self.end, np.int64)
         for q, own in zip(self.order, values, strict=True):
             self.of_synapses(pool, self.image.projections[q])[:] = own
@@ -357,69 +347,64 @@ class Layout:
 
     def of_synapses(self, pool: Integers, p: Projection) -> Integers:
         """View the part of `pool` that is of `p` as [post, pre]."""
-        post, pre = p.weights.shape
         first = self.synapses[p.name]
-        rows = pool[first : first + pre * padded(post)].reshape(pre, padded(post))
-        return rows[:, :post].T
+        return pool[first : first + p.weights.size].reshape(p.weights.shape)
 
     def of_axons(self, pool: Integers, p: Projection) -> Integers:
         """View the part of `pool` that is of `p`."""
         first = self.axons[p.name]
         return pool[first : first + p.weights.shape[1]]
 
-    def _feedback(self) -> Integers:
-        classes = self.image.readout.size
-        own = [r.feedback for r in self.learning.populations if r.feedback is not None]
-        rows = np.zeros((sum(len(feedback) for feedback in own), padded(classes)), np.int64)
-        if own:
-            rows[:, :classes] = np.concatenate(own)
-        return rows.ravel()
+    def load_feedback(self, master: Master) -> None:
+        """Let every population hear the readout through the weights of now, or its own."""
+        classes, end = self.image.readout.size, 0
+        for n, (p, rule) in enumerate(
+            zip(self.image.populations, self.learning.populations, strict=True)
+        ):
+            first, end = end, end + p.size * classes
+            rows = master.feedback[first:end].reshape(classes, p.size)
+            through = feedback_projection(self.image, n)
+            if rule.feedback is not None:
+                rows[:] = rule.feedback.T
+            elif through is not None:
+                rows[:] = self.of_synapses(master.weights, through)
 
-    def ahead(self) -> int:
-        """Most ticks from a spike to the packed word that a synapse sees, beside the taps."""
+    def _ahead(self) -> int:
+        """Most ticks from a spike to what a synapse sees."""
         longest = 0
         for p, rule in zip(self.image.projections, self.learning.projections, strict=True):
             word = max(int(p.delays.max(initial=0)), rule.largest if rule.delays else 0)
             longest = max(longest, word << p.resolution)
         return 1 + longest
 
+    def is_narrow(self) -> bool:
+        """Whether the small types hold every signal, slope and count."""
+        learn, count = self.learn, self.image.chip.axon.count
+        return max(learn.signal.width, learn.slope.width, count.width + 1) <= NARROW
+
     def sweep(self, steps: int, channels: int) -> Sweep:
         """Allocate what a recording of `steps` ticks needs."""
         taps, neurons = len(self.learning.taps), len(self.tables.threshold)
-        ticks = steps + max(taps, self.ahead())
-        rows = max(steps + 3 * taps, ticks + taps)
-        blocks = sum(_blocks(p.size, BLOCK) for p in self.image.populations)
-        sources, spikes = channels + neurons, steps * (channels + neurons)
+        whole = _blocks(steps, STRIDE) * STRIDE
+        width = taps + max(steps + 2 * taps, whole + self._ahead())
+        small, middle = (np.int16, np.int32) if self.is_narrow() else (np.int64, np.int64)
         return Sweep(
             looked_up=np.zeros((steps, neurons), np.int64),
             level_sums=np.zeros(steps, np.int64),
             filtered=np.zeros((steps + 1, neurons), np.int64),
-            signals=np.zeros((rows, neurons), np.int64),
-            slopes=np.zeros((rows, neurons), np.int64),
-            packed=np.zeros(blocks * ticks * BLOCK, np.int64),
-            largest_signal=np.zeros(blocks, np.int64),
-            largest_slope=np.zeros(blocks, np.int64),
+            signals=np.zeros((steps, neurons), np.int64),
+            signal_rows=np.zeros((neurons, width), small),
+            slope_rows=np.zeros((neurons, width), small),
+            largest_signal=np.zeros(neurons, np.int64),
+            largest_slope=np.zeros(neurons, np.int64),
             live=np.zeros((len(self.image.populations), steps + taps), np.uint8),
-            start=np.zeros(sources + 1, np.int64),
-            times=np.zeros(sources, np.int64),
-            tick=np.zeros(spikes, np.uint64),
-            count=np.zeros(spikes, np.int64),
+            trains=np.zeros((channels + neurons, whole), small),
+            times=np.zeros(channels + neurons, np.int64),
             activity=np.zeros(neurons, np.int64),
             drive=np.zeros(neurons, np.int64),
-            total=np.zeros(neurons, np.int64),
-            part=np.zeros(BLOCK, np.int64),
+            total=np.zeros(max(neurons, width), np.int64),
+            sums=np.zeros(2, middle),
         )
-
-
-def _offsets(p: Projection) -> Integers:
-    """Offsets of the packed words that the synapses of `p` see, [post, pre]."""
-    late = np.zeros((), np.int64)
-    if p.delay is Delay.DENDRITIC:
-        late = p.delays[:, None]
-    elif p.delay is Delay.SYNAPTIC:
-        late = p.delays
-    lane = np.arange(p.weights.shape[0])[:, None] % BLOCK
-    return np.broadcast_to((late << p.resolution) * BLOCK + lane, p.weights.shape)
 
 
 def _joined(parts: list[Integers]) -> Integers:
