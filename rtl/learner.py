@@ -247,7 +247,6 @@ class LearnSequencer(wiring.Component):
             tau = self.t + self.control.taps
             m.d.sync += [
                 self.tau.eq(tau),
-                self.ring_t.eq(self.t),
                 self.at.eq(self.control.readout_block),
                 self.population_rule.eq(self._readout_rule),
                 self._left.eq(self._readout.blocks),
@@ -279,6 +278,8 @@ class LearnSequencer(wiring.Component):
                 self._neurons_left.eq(population.size),
                 self._distance.eq(self.control.taps),
                 self._live.eq(0),
+                # Rows of feedback are those of this tick, whatever was read before.
+                self.ring_t.eq(self.t),
                 self.row.eq(rule.feedback),
             ]
             with m.If((self._populations_left == 0) & self._updating):
