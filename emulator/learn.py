@@ -187,11 +187,11 @@ class _Learner:
         self.updates_follow, self.batch = batch is not None, batch or max(1, len(counts))
         self.learning, learn = _learning(image)
         self.tables = tables(image)
+        first = self.tables.populations[:, FIRST]
+        self.records = _Records(image, record, counts.shape[:2], first)
         self.results = results_of(image, self.tables, counts.shape[:2])
         self.layout = Layout(image, self.learning, learn, self.tables)
         self.rules, self.master = self.layout.rules(), self.layout.master()
-        first = self.tables.populations[:, FIRST]
-        self.records = _Records(image, record, counts.shape[:2], first)
         self.learn_cycles = np.zeros(len(counts), np.int64)
         self.saturated = np.zeros(len(counts), np.bool_)
         self.updates = 0

@@ -5,7 +5,7 @@ import numpy as np
 from datapath.timing import CREDIT, PASSED
 from emulator.credit import add_credit
 from emulator.fixed import NEAREST, like, next_random, shift_round
-from emulator.kernels import inner, kernel
+from emulator.kernels import inner, kernel, pasted
 from emulator.kernels.recording import U, V
 from emulator.kernels.rules import (
     AGE,
@@ -44,12 +44,11 @@ from emulator.slope import derive_row
 from emulator.surrogate import derive, level
 from emulator.update import kept, limited, moved, of_synapse
 
-
 TRAINS = 64
 """Spike trains that all neurons see in turn: few, so that they stay in the nearest cache."""
 
 
-@inner
+@pasted
 def look_back(rules, s, trace):
     """Look up the derivatives and the errors of every tick, and count spikes."""
     s.activity[:] = 0
@@ -70,7 +69,7 @@ def look_back(rules, s, trace):
         s.activity[n] = min(s.activity[n], rules.formats.activity)
 
 
-@inner
+@pasted
 def count_fed(rules, looked_up, p):
     """Count the neurons of population `p` that a tick's errors are fed back to."""
     fed, first = 0, rules.populations[p, BEGIN]
@@ -88,7 +87,7 @@ def find_readout(rules):
     return 0
 
 
-@inner
+@pasted
 def sweep_signals(rules, feedback, s, label):
     """Filter all signals against time; return how many neurons were fed, and if one was beyond."""
     fed, beyond, reader = 0, False, find_readout(rules)
@@ -120,7 +119,7 @@ def sweep_signals(rules, feedback, s, label):
     return fed, beyond
 
 
-@inner
+@pasted
 def turn_signals(rules, s, n):
     """Copy the signals of neuron `n` to its row; return the largest."""
     row, at, largest = np.uint64(n), np.uint64(rules.taps.shape[0]), 0
@@ -141,7 +140,7 @@ def largest_of(rows, row, first, ticks, live):
     return largest
 
 
-@inner
+@pasted
 def sweep_slopes(rules, s):
     """Derive all signals in time; return whether one was out of range."""
     taps, beyond, ticks = rules.taps.shape[0], False, s.live.shape[1]
@@ -161,7 +160,7 @@ def sweep_slopes(rules, s):
     return beyond
 
 
-@inner
+@pasted
 def list_trains(rules, s, channels, trace, starts, channel, count):
     """Write down the spikes of every source, tick by tick, and how many there are."""
     s.trains[:channels] = 0
@@ -186,7 +185,7 @@ def axon_ticks(rules, ticks, q, i):
     return rules.projections[q, AGE]
 
 
-@inner
+@pasted
 def credit_clocks(rules, ticks, s, q):
     """Clocks of the credit of projection `q`, which learns."""
     p, last, rows, clocks = rules.projections[q, POST], s.live.shape[1], 0, 0
@@ -276,7 +275,7 @@ def credit_row(
     return beyond
 
 
-@inner
+@pasted
 def credit_neuron(rules, master, s, q, j, begin, end):
     """Give the synapses of sources `begin` to `end - 1` of projection `q` and neuron `j` theirs."""
     beyond, n = False, rules.populations[rules.projections[q, POST], BEGIN] + j
@@ -297,7 +296,7 @@ def credit_neuron(rules, master, s, q, j, begin, end):
     return beyond
 
 
-@inner
+@pasted
 def credit_axon(rules, master, s, q, i, total):
     """Give the delay of axon `i` its credit; total : scratch, of every tick."""
     p, sources, beyond = rules.projections[q, POST], rules.projections[q, SOURCES], False
@@ -348,7 +347,7 @@ def draw(random, lane):
     return random[lane]
 
 
-@inner
+@pasted
 def move_weight(rules, master, q, at, r):
     """Move the weight at `at`; return what it was."""
     weight, bits = master.weights[at], rules.formats.weight_bits
@@ -376,7 +375,7 @@ def move_delay(rules, delays, fractions, gradients, q, at, x, r):
     gradients[at] = kept(gradients[at], rules.keep_delays)
 
 
-@inner
+@pasted
 def update_synapses(rules, master, q):
     """Move the weights and synaptic delays of projection `q`, those that learn."""
     size = rules.populations[rules.projections[q, POST], SIZE]
@@ -404,7 +403,7 @@ def update_synapses(rules, master, q):
                     master.ticks[at] = rules.projections[q, AGE] + late
 
 
-@inner
+@pasted
 def update_axons(rules, master, q):
     """Move the axonal delays of projection `q`."""
     sources = rules.projections[q, SOURCES]
