@@ -1,6 +1,6 @@
 """Learning signals: errors, fed back and filtered against time."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -84,7 +84,7 @@ class SignalStage(wiring.Component):
         drives = [Signal(signed(width), name=f"drive_{n}") for n in range(self.chip.lanes)]
         valid_4 = after(m, self.filter, "valid", 4)
         for lane, drive in enumerate(drives):
-            readout = Cat(Value.cast(lane)[: len(self.lane)], self.number[len(self.lane) :])
+            readout = Cat(Const(lane, len(self.lane)), self.number[len(self.lane) :])
             wanted = Mux(readout == self.label, self.sum, 0)
             with m.If(self.filter & self.level):
                 error = self.values[lane].value - wanted
