@@ -64,8 +64,8 @@ def _agrees(lesson, batch, engine="cxxrtl", stalls=0):
 @pytest.mark.parametrize("name", CHIPS if os.environ.get("SIM") == "verilator" else CHIPS | MANY)
 def test_learn(name):
     rng, simulator = np.random.default_rng(0), chosen()
-    lesson = _lesson(rng, (CHIPS | MANY)[name], 10, 9)
-    assert _agrees(lesson, 4, simulator).learning_steps == 3
+    lesson = _lesson(rng, (CHIPS | MANY)[name], 6, 7)
+    assert _agrees(lesson, 2, simulator).learning_steps == 3
 
 
 @through_cxxrtl
