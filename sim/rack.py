@@ -71,3 +71,28 @@ def unpack(word: int, fmt: Format, lanes: int) -> list[int]:
     """Take `lanes` integers in `fmt` out of a word."""
     values = [(word >> (lane * fmt.width)) & ((1 << fmt.width) - 1) for lane in range(lanes)]
     return [value - (1 << fmt.width) if value > fmt.max else value for value in values]
+
+
+async def load(edge: RisingEdge, ports: Ports, name: str, words: Iterable[int]) -> None:
+    """Write packed words into a loaded memory from its first word on, as the host does."""
+    port = {part: getattr(ports, f"{name}__{part}") for part in ("write", "address", "data")}
+    getattr(ports, f"{name}__read").value = 0
+    port["write"].value = 1
+    for at, word in enumerate(words):
+        port["address"].value, port["data"].value = at, word
+        await edge
+    port["write"].value = 0
+
+
+async def look(edge: RisingEdge, ports: Ports, name: str, count: int) -> list[int]:
+    """Read the first `count` packed words of a loaded memory, as the host does."""
+    address, read, word = (getattr(ports, f"{name}__{part}") for part in ("address", "read", "word"))
+    words = []
+    read.value = 1
+    for at in range(count + 2):
+        address.value = min(at, count - 1)
+        await edge
+        if at > 1:
+            words.append(int(word.value))
+    read.value = 0
+    return words
