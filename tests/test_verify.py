@@ -5,19 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datapath.catalog import TINY
+from datapath.catalog import TINY, TINY_LEARN
 from datapath.memory import addresses
 from datapath.ports import Command, Result
 from emulator.chip import run
+from emulator.learn import learn
 from sim import cxxrtl
 from sim.compare import RECORDED, compare
-from sim.images import random_counts, random_image
+from sim.images import random_counts, random_image, random_learning
 from sim.trace import program
-from sim.verify import verify
+from sim.verify import lessons, verify, verify_learning
 
 STEPS = 20
 IMAGE = random_image(np.random.default_rng(0), TINY, STEPS)
 COUNTS = random_counts(np.random.default_rng(3), IMAGE, 7) % 8
+
+
+RNG = np.random.default_rng(1)
+TAUGHT = random_learning(RNG, random_image(RNG, TINY_LEARN, STEPS))
+SHOWN = random_counts(RNG, TAUGHT, 5) % 8
+LABELS = np.array([0, 1, -1, 0, 1])
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +152,71 @@ def test_says_which_block_is_missing_or_out_of_turn(played):
     swapped = replace(seen, block=_flip(seen.block, 2, 7))
     said = compare(IMAGE, asked, swapped, expected).difference
     assert said == "recording 0, tick 0: the RTL updates block 7 out of turn"
+
+
+def test_the_same_verdict_of_learning_from_parts_of_batches(monkeypatch):
+    done = []
+    whole = verify_learning(TAUGHT, SHOWN, LABELS, batch=3)
+    monkeypatch.setattr("sim.verify.BATCH", 2 * STEPS * TINY_LEARN.neurons)
+    told = {"progress": lambda n, of: done.append((n, of))}
+    parts = verify_learning(TAUGHT, SHOWN, LABELS, batch=3, **told)
+    assert whole.equal, whole.difference
+    # The memories are read once more, in the midst of the first batch.
+    more = parts.beats - whole.beats
+    assert more == whole.beats // 3
+    assert parts == replace(whole, beats=parts.beats, bits=whole.bits + 32 * more)
+    assert done == [(2, 5), (3, 5), (5, 5)]
+    assert (whole.recordings, whole.learns, whole.learning_steps) == (5, 4, 2)
+    assert whole.clocks == learn(TAUGHT, SHOWN, LABELS, batch=3).total_cycles
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """Return the first batch of a lesson, and what the gates showed of it."""
+    lesson = next(lessons(TAUGHT, SHOWN, LABELS, batch=3))
+    (seen,) = cxxrtl.Simulation(TINY_LEARN).play([lesson.asked])
+    return lesson, seen
+
+
+def _said(lesson, seen):
+    expected, learned = lesson.expected, lesson.learned
+    return compare(TAUGHT, lesson.asked, seen, expected, 40, learned=learned).difference
+
+
+def test_says_which_number_was_learned_wrong(taught):
+    lesson, seen = taught
+    assert _said(lesson, seen) == ""
+    base = addresses(TINY_LEARN)
+    for name, number in {"random": "state", "weights": "weight"}.items():
+        at = int(np.flatnonzero(lesson.asked.look == base[name])[0])
+        said = _said(lesson, replace(seen, found=_flip(seen.found, at, seen.found[at] ^ 1)))
+        assert said.startswith(f"recording 42, UPDATE: {name} word 0, lane 0: {number} emulator ")
+    said = _said(lesson, replace(seen, found=_flip(seen.found, 1, 99)))
+    assert said == "recording 42, UPDATE: a control register has changed"
+
+
+def test_says_which_command_of_learning_differs(taught):
+    lesson, seen = taught
+    for op, recording in ((Command.LEARN, 41), (Command.UPDATE, 42)):
+        at = int(np.flatnonzero(lesson.asked.op == op)[-1])
+        clocks = seen.cycles[at]
+        said = _said(lesson, replace(seen, cycles=_flip(seen.cycles, at, clocks - 1)))
+        where = f"recording {recording}, {op.name}"
+        assert said == f"{where}: emulator {clocks} clocks, RTL {clocks - 1}"
+        end = int(np.flatnonzero(seen.result_of == at)[0])
+        flag = _flip(seen.results["saturated"], end, not seen.results["saturated"][end])
+        said = _said(lesson, replace(seen, results=seen.results | {"saturated": flag}))
+        assert said.startswith(f"{where}: emulator sends END of {op.name}: winner ")
+        assert said.count(", saturated") == 1
+
+
+def test_refuses_to_learn_what_cannot_be_learned():
+    with pytest.raises(ValueError, match="the image has no rules to learn by"):
+        verify_learning(IMAGE, COUNTS, np.zeros(7, int), batch=3)
+    with pytest.raises(ValueError, match="labels: recording 4 has 99, and a label is 0 to"):
+        verify_learning(TAUGHT, SHOWN, [0, 0, 0, 0, 99], batch=3)
+    with pytest.raises(ValueError, match="no recording to verify"):
+        verify_learning(TAUGHT, SHOWN[:0], LABELS[:0], batch=3)
 
 
 def test_refuses_an_unknown_engine_and_no_recordings():
