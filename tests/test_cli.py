@@ -621,6 +621,10 @@ def test_learning_that_cannot_be(house):
         assert said == sentence
     for words, sentence in {
         ("--weight-rate", "-1"): "weight_rate must be a number of at least 0, not -1.0",
+        (
+            "--sigma-start",
+            "9",
+        ): "taps = 12 must be at least 27: a derivative of this width looks so many ticks around",
         ("--delay-rate", "nan"): "delay_rate must be a number of at least 0, not nan",
     }.items():
         assert refused(*LEARN, *words, "-o", "x.ranvier", folder=house) == sentence

@@ -59,6 +59,15 @@ DELAYS = click.Choice(["none", "axonal", "synaptic"])
     show_default=True,
     help="Step, in ticks; 0 leaves delays alone.",
 )
+@click.option(
+    "--taps",
+    type=click.Choice(["gauss", "hat", "central"]),
+    default="gauss",
+    show_default=True,
+    help="Kind of the delays' derivative in time.",
+)
+@click.option("--sigma-start", type=float, default=4.0, show_default=True, help="Its width, ticks.")
+@click.option("--sigma-end", type=float, default=1.0, show_default=True)
 @click.option("--random-feedback", is_flag=True, help="Fixed feedback, not the readout's weights.")
 @click.option("--hold-out", metavar="SPEAKERS", help="Speakers, as 3,9, that are only tested.")
 @click.option("--checkpoint", type=click.Path(), help="Written every epoch; continued if there.")
@@ -87,6 +96,9 @@ def command(
     batch: int,
     weight_rate: float,
     delay_rate: float,
+    taps: str,
+    sigma_start: float,
+    sigma_end: float,
     random_feedback: bool,
     hold_out: str | None,
     checkpoint: str | None,
@@ -97,6 +109,7 @@ def command(
     """Let a chip learn DATA: `digits:train`, an SHD file or any file of events or counts."""
     from dataclasses import asdict
 
+    from learn import Taps
     from quant.learnable import Tuning
     from ranvier.commands.train import split
     from ranvier.onchip import Schedule, fit
@@ -109,9 +122,18 @@ def command(
         weight_rate=weight_rate,
         delay_rate=delay_rate,
         half_taps=(),
+        linear=True,
+        error_width=6.0,
         random_feedback=random_feedback,
     )
-    schedule = Schedule(epochs=epochs, batch=batch, tuning=tuning)
+    schedule = Schedule(
+        epochs=epochs,
+        batch=batch,
+        tuning=tuning,
+        taps=Taps(taps),
+        sigma_start=sigma_start,
+        sigma_end=sigma_end,
+    )
     given = labelled(open_data(data), data)
     if start is None:
         counts = given.binned(
