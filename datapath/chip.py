@@ -17,7 +17,7 @@ WIDEST = 1 << 10
 """No chip has more lanes than this."""
 
 PRODUCT = 62
-"""No membrane times a coefficient is wider than this, so that 64 bits hold it rounded."""
+"""No product or sum of products is wider than this, so that 64 bits hold it rounded."""
 
 
 class Leak(StrEnum):
@@ -322,12 +322,31 @@ class Chip:
             raise ValueError(
                 f"synapse.slots must be at least 4 on a chip that learns, not {self.synapse.slots}"
             )
-        bits = self.synapse.weight.width + learn.delay_gradient.width + learn.rate.width
-        if bits > PRODUCT:
-            raise ValueError(
-                "synapse.weight, learn.delay_gradient and learn.rate must have at most "
-                f"{PRODUCT} bits together, not {bits}"
-            )
+        if learn.tap.frac < 0:
+            raise ValueError(f"learn.tap.frac must be at least 0, not {learn.tap.frac}")
+        weight, delay = (
+            self.synapse.weight.width,
+            max(self.axon.delay.width, self.synapse.delay.width),
+        )
+        classes = (self.readout.classes - 1).bit_length()
+        fed_back = max(weight + learn.signal.width + classes, learn.activity.width + 16)
+        neurons = (self.neurons - 1).bit_length()
+        # What the words below become before they are shifted or saturated.
+        for what, bits in (
+            ("synapse.weight, learn.delay_gradient and learn.rate",
+             weight + learn.delay_gradient.width + learn.rate.width),
+            ("learn.lookup, synapse.weight and learn.signal of all classes",
+             learn.lookup.width + fed_back + 1),
+            ("learn.tap and learn.signal of all taps",
+             learn.tap.width + learn.signal.width + 1 + learn.taps.bit_length()),
+            ("axon.count, synapse.weight and learn.slope of all neurons",
+             self.axon.count.width + weight + learn.slope.width + neurons),
+            ("axon.count and learn.signal", self.axon.count.width + learn.signal.width),
+            ("synapse.weight and learn.weight_fraction", weight + learn.weight_fraction.width),
+            ("a delay and learn.delay_fraction", delay + learn.delay_fraction.width),
+        ):  # fmt: skip
+            if bits > PRODUCT:
+                raise ValueError(f"{what} must have at most {PRODUCT} bits together, not {bits}")
 
     @property
     def neuron_blocks(self) -> int:
