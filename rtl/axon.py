@@ -9,12 +9,24 @@ from datapath import Chip
 from datapath.memory import memories, projection_fields
 from datapath.timing import EVENT
 from rtl.fixed import fits, saturate, shape
-from rtl.memory import LoadPort, UpdatePort, after, below, build, index, learned, loaded, select
+from rtl.memory import (
+    LoadPort,
+    UpdatePort,
+    after,
+    below,
+    build,
+    index,
+    learn_of,
+    learned,
+    loaded,
+    select,
+)
 
 
 def sweep_shape(chip: Chip) -> Shape:
     """Shape of a tick that may lie before a recording or behind it, as in a sweep of LEARN."""
-    latest = max(chip.axon.channel_steps, chip.axon.neuron_steps, chip.learn.steps + chip.learn.taps)
+    p, axon = learn_of(chip), chip.axon
+    latest = max(axon.channel_steps, axon.neuron_steps, p.steps + p.taps)
     return signed((2 * latest).bit_length() + 1)
 
 

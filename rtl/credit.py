@@ -8,17 +8,28 @@ from amaranth.utils import exact_log2
 from datapath import Chip, Rounding
 from datapath.memory import memories, projection_rule_fields
 from rtl.fixed import fits, lift, saturate, shape
-from rtl.memory import LoadPort, UpdatePort, Write, add_up, after, index, learned, word
+from rtl.memory import (
+    LoadPort,
+    UpdatePort,
+    Write,
+    add_up,
+    after,
+    index,
+    learn_of,
+    learned,
+    word,
+)
 from rtl.slope import signal_and_slope
 
 
 def tag_layout(chip: Chip) -> data.UnionLayout:
-    """What goes with a row of weights: the axon it starts from, or the neuron it feeds back to."""
+    """Return what goes with a row of weights: its axon, or the neuron that it feeds back to."""
+    p = learn_of(chip)
     neuron = data.StructLayout(
         {
             "lane": exact_log2(chip.lanes),
-            "value": shape(chip.learn.lookup),
-            "activity": shape(chip.learn.activity),
+            "value": shape(p.lookup),
+            "activity": shape(p.activity),
         }
     )
     return data.UnionLayout({"axon": index(max(1, chip.axon.delays)), "neuron": neuron})
@@ -26,7 +37,8 @@ def tag_layout(chip: Chip) -> data.UnionLayout:
 
 def dot_shape(chip: Chip) -> Shape:
     """Shape of the largest sum of a row of weights times signals or slopes."""
-    widest = max(chip.learn.signal.width, chip.learn.slope.width)
+    p = learn_of(chip)
+    widest = max(p.signal.width, p.slope.width)
     return signed(chip.synapse.weight.width + widest + (chip.neurons - 1).bit_length())
 
 
@@ -63,7 +75,7 @@ class CreditStage(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self.p = chip.learn
+        self.p = learn_of(chip)
         self.specs = {spec.name: spec for spec in memories(chip)}
         rule = {field.name: shape(field.fmt) for field in projection_rule_fields(chip, self.p)}
         members = {

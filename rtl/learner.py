@@ -16,7 +16,7 @@ from datapath.memory import (
 )
 from rtl.axon import AxonStage, sweep_shape
 from rtl.credit import CreditStage
-from rtl.memory import index, select, struct, word
+from rtl.memory import index, learn_of, select, struct, word
 from rtl.sequencer import following
 from rtl.signal import SignalStage
 from rtl.slope import SlopeStage
@@ -89,7 +89,7 @@ class LearnSequencer(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self.p = chip.learn
+        self.p = learn_of(chip)
         specs = {spec.name: spec for spec in memories(chip)}
         tables = {
             "population": struct(population_fields(chip)),

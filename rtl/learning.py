@@ -10,7 +10,7 @@ from datapath.memory import memories
 from rtl.credit import CreditStage, tag_layout
 from rtl.fixed import saturate
 from rtl.learner import LearnSequencer
-from rtl.memory import after, loaded, select, word
+from rtl.memory import after, learn_of, loaded, select, word
 from rtl.signal import SignalStage
 from rtl.slope import SlopeStage
 from rtl.surrogate import SurrogateStage
@@ -196,7 +196,7 @@ class Learning:
 
     def count(self, m: Module, lif, v):
         """Return membranes and activity after the update; v : those it began with."""
-        fmt = self.chip.learn.activity
+        fmt = learn_of(self.chip).activity
         new = Signal(word(self.specs["membranes"]))
         for lane in range(self.chip.lanes):
             activity = after(m, v[lane].activity, f"activity_{lane}", lif.LATENCY)

@@ -11,9 +11,15 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from datapath import Chip, ports
+from datapath import Chip, Learn, ports
 from datapath.memory import BUS, Field, Memory, addresses, control, memories, unsigned
 from rtl.fixed import shape
+
+
+def learn_of(chip: Chip) -> Learn:
+    """Return the parameters of learning of a chip that learns."""
+    assert chip.learn is not None
+    return chip.learn
 
 
 def struct(fields: Iterable[Field]) -> data.StructLayout:
@@ -178,9 +184,7 @@ def learned(m: Module, spec: Memory, port, update, address, enable, write: Write
         to.addr.eq(where),
         to.data.eq(what),
         read.en.eq(port.read | update.read | enable),
-        read.addr.eq(
-            Mux(port.read, port.address, Mux(update.read, update.read_at, address))
-        ),
+        read.addr.eq(Mux(port.read, port.address, Mux(update.read, update.read_at, address))),
         port.word.eq(word),
         update.word.eq(word),
     ]

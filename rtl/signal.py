@@ -9,7 +9,7 @@ from datapath import Chip, Rounding
 from datapath.memory import level_sum, memories, population_fields, population_rule_fields
 from rtl.credit import dot_shape
 from rtl.fixed import fits, lift, saturate, shape, shift_round
-from rtl.memory import after, below, build, index, word
+from rtl.memory import after, below, build, index, learn_of, word
 
 
 class SignalStage(wiring.Component):
@@ -46,7 +46,7 @@ class SignalStage(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self.p = chip.learn
+        self.p = learn_of(chip)
         self.specs = {spec.name: spec for spec in memories(chip)}
         rule = {field.name: shape(field.fmt) for field in population_rule_fields(chip, self.p)}
         sizes = {field.name: shape(field.fmt) for field in population_fields(chip)}

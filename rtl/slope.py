@@ -7,12 +7,13 @@ from amaranth.lib.wiring import In, Out
 from datapath import Chip, Rounding
 from datapath.memory import memories
 from rtl.fixed import fits, saturate, shape, shift_round
-from rtl.memory import LoadPort, after, index, loaded
+from rtl.memory import LoadPort, after, index, learn_of, loaded
 
 
 def ring_word(chip: Chip) -> data.StructLayout:
-    """What a word of the accumulators holds while a recording is learned from."""
-    return data.StructLayout({"signal": shape(chip.learn.signal), "slope": shape(chip.learn.slope)})
+    """Return what a word of the accumulators holds while a recording is learned from."""
+    p = learn_of(chip)
+    return data.StructLayout({"signal": shape(p.signal), "slope": shape(p.slope)})
 
 
 def signal_and_slope(chip: Chip, words) -> list[data.View]:
@@ -49,7 +50,7 @@ class SlopeStage(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self.p = chip.learn
+        self.p = learn_of(chip)
         self.spec = next(spec for spec in memories(chip) if spec.name == "taps")
         words = data.ArrayLayout(shape(chip.synapse.acc), chip.lanes)
         super().__init__(

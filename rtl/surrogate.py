@@ -9,7 +9,7 @@ from datapath import Chip, Rounding
 from datapath.memory import level_sum, memories, population_fields
 from datapath.memory_formats import SHIFT
 from rtl.fixed import shape, shift_round
-from rtl.memory import LoadPort, add_up, after, build, index, loaded, word
+from rtl.memory import LoadPort, add_up, after, build, index, learn_of, loaded, word
 
 
 class SurrogateStage(wiring.Component):
@@ -50,7 +50,7 @@ class SurrogateStage(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self.p = chip.learn
+        self.p = learn_of(chip)
         self.specs = {spec.name: spec for spec in memories(chip)}
         sizes = {field.name: shape(field.fmt) for field in population_fields(chip)}
         membranes = data.ArrayLayout(shape(chip.lif.v), chip.lanes)
@@ -82,7 +82,7 @@ class SurrogateStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # A number behind a name counts the clocks from the one in which a block goes in.
-        layout = {name: 1 for name in ("valid", "level", "first", "last", "final")}
+        layout = dict.fromkeys(("valid", "level", "first", "last", "final"), 1)
         given = Signal(data.StructLayout({"block": self.block.shape(), **layout}))
         for name in given.shape().members:
             m.d.comb += given[name].eq(getattr(self, name))
@@ -109,7 +109,7 @@ class SurrogateStage(wiring.Component):
         return m
 
     def _limits(self) -> list[int]:
-        """Sums from which on errors are halved once more."""
+        """Return the sums from which on errors are halved once more."""
         one = 3 * self.p.lookup.max
         most = 2 * self.p.lookup.max * self.chip.readout.classes
         powers = range(most.bit_length())

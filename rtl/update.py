@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from datapath import Chip, Rounding
 from datapath.memory import control, memories, projection_rule_fields
 from rtl.fixed import lift, next_random, shape, stochastic_lift
-from rtl.memory import LoadPort, UpdatePort, after, index, learned, struct, word
+from rtl.memory import LoadPort, UpdatePort, after, index, learn_of, learned, struct, word
 
 DELAYS = ("synaptic", "axonal")
 
@@ -45,7 +45,7 @@ class UpdateStage(wiring.Component):
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self.p = chip.learn
+        self.p = learn_of(chip)
         self.specs = {spec.name: spec for spec in memories(chip)}
         self.delays = [kind for kind in DELAYS if f"{kind}_delays" in self.specs]
         registers = {field.name: shape(field.fmt) for field in control(chip)}
@@ -68,7 +68,7 @@ class UpdateStage(wiring.Component):
         super().__init__(members)
 
     def _kinds(self) -> list[tuple[str, str]]:
-        """What may learn, and the name of its words."""
+        """Return what may learn, and the names of its words."""
         return [("weight", "weights"), *((kind, f"{kind}_delays") for kind in self.delays)]
 
     def elaborate(self, platform):
@@ -158,7 +158,8 @@ class UpdateStage(wiring.Component):
             gradient_2 = gradients.word[lane].gradient
             master_2 = Cat(fractions.word[lane].fraction, weights.word[lane].weight).as_signed()
             x_3 = self._limit(m, gradient_2, rule.weight_limit, name)
-            r_4, master_6 = after(m, r_3[lane], f"{name}_r"), after(m, master_2, f"{name}_master", 4)
+            r_4 = after(m, r_3[lane], f"{name}_r")
+            master_6 = after(m, master_2, f"{name}_master", 4)
             left_7 = self._move(m, x_3, rule.weight_rate, rule.weight_shift, r_4, master_6, name)
             new_8 = after(m, self._clamp(left_7, len(master_2)), f"{name}_new")
             kept_5 = self._keep(m, gradient_2, self.keep_weights, name)

@@ -86,13 +86,13 @@ async def load(edge: RisingEdge, ports: Ports, name: str, words: Iterable[int]) 
 
 async def look(edge: RisingEdge, ports: Ports, name: str, count: int) -> list[int]:
     """Read the first `count` packed words of a loaded memory, as the host does."""
-    address, read, word = (getattr(ports, f"{name}__{part}") for part in ("address", "read", "word"))
+    port = {part: getattr(ports, f"{name}__{part}") for part in ("read", "address", "word")}
     words = []
-    read.value = 1
+    port["read"].value = 1
     for at in range(count + 2):
-        address.value = min(at, count - 1)
+        port["address"].value = min(at, count - 1)
         await edge
         if at > 1:
-            words.append(int(word.value))
-    read.value = 0
+            words.append(int(port["word"].value))
+    port["read"].value = 0
     return words

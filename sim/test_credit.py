@@ -9,11 +9,12 @@ from datapath import Format
 from datapath.catalog import TINY_LEARN
 from emulator.credit import credit
 from rtl.credit import CreditStage, tag_layout
+from rtl.memory import learn_of
 from sim.rack import Ports, Rack, load, look, pack, start, unpack
 from sim.runner import simulate
 from sim.stimulus import noise
 
-LEARN = TINY_LEARN.learn
+LEARN = learn_of(TINY_LEARN)
 CHIPS = {
     "tiny": TINY_LEARN,
     "one_lane": replace(TINY_LEARN, lanes=1, synapse=replace(TINY_LEARN.synapse, synaptic=False)),

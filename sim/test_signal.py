@@ -11,12 +11,13 @@ from datapath.memory import level_sum
 from datapath.memory_formats import SHIFT, STRENGTH
 from emulator.signal import signal
 from rtl.credit import dot_shape
+from rtl.memory import learn_of
 from rtl.signal import SignalStage
 from sim.rack import Ports, Rack, pack, start, unpack
 from sim.runner import simulate
 from sim.stimulus import noise
 
-LEARN = TINY_LEARN.learn
+LEARN = learn_of(TINY_LEARN)
 CHIPS = {
     "tiny": TINY_LEARN,
     "one_lane": replace(TINY_LEARN, lanes=1, learn=replace(LEARN, lookup=Format(1, signed=False))),
@@ -38,17 +39,24 @@ SWEEPS, STEPS = 12, 6
 REST = SignalStage.LATENCY + 1
 
 
-class Bench:
-    """One stage, what it filters, and the filtered signals of the emulator beside it.
+class Play:
+    """What to put on the ports in which clock, and what comes out in which."""
 
-    `script` says for a clock what to put on the ports, `due` what comes out in a clock.
-    """
+    def __init__(self) -> None:
+        self.script: dict[int, dict[str, int]] = {}
+        self.due: dict[int, tuple[int, list[int], bool]] = {}
+
+    def put(self, clock: int, values: dict[str, int]) -> None:
+        self.script.setdefault(clock, {}).update(values)
+
+
+class Bench:
+    """One stage, and the filtered signals of the emulator beside it."""
 
     def __init__(self, edge, ports, chip) -> None:
         self.edge, self.ports, self.chip, self.p = edge, ports, chip, chip.learn
         self.rng = np.random.default_rng(0)
-        self.errors, _, self.step = signal(chip.learn)
-        _, self.drives, _ = signal(chip.learn)
+        self.errors, self.drives, self.step = signal(chip.learn)
         self.filtered = np.zeros((chip.neuron_blocks, chip.lanes), np.int64)
         self.error = Format(dot_shape(chip).width)
 
@@ -65,56 +73,50 @@ class Bench:
             "coefficient": min(one, int(noise(rng, p.coefficient, 1)[0])),
         }
 
-    def filter(self, script, due, rule, block: int, clock: int, drive, level: dict) -> None:
+    def filter(self, play: Play, rule, block: int, clock: int, drive, level) -> None:
         """Filter `block` in `clock`, and let the emulator do so."""
         out = np.zeros(self.chip.lanes, np.int64)
         kept = self.filtered[block]
         beyond = self.step(kept, drive, rule["coefficient"], rule["signal_shift"], out)
-        script.setdefault(clock, {}).update({"filter": 1, "block": block, "level": 0, **level})
-        due[clock + SignalStage.LATENCY] = block, out.tolist(), bool(beyond)
+        play.put(clock, {"filter": 1, "block": block, "level": 0, **level})
+        play.due[clock + SignalStage.LATENCY] = block, out.tolist(), bool(beyond)
 
-    def hidden(self, rule):
-        """Return script and results of one step over all blocks: feed some lanes, then filter."""
-        rng, p, lanes = self.rng, self.p, self.chip.lanes
-        script, due, clock, before = {}, {}, 0, 0
+    def drive(self, play: Play, rule, clock: int, lane: int) -> int:
+        """Feed one neuron in `clock`; return its drive."""
+        rng, p = self.rng, self.p
+        value = np.maximum(noise(rng, p.lookup, 1), 1)
+        activity = noise(rng, p.activity, 1)
+        reach = 1 << int(rng.integers(self.error.width - 1))
+        error = rng.integers(-reach, reach, 1)
+        if rng.random() < 0.3:
+            error = noise(rng, self.error, 1)
+        drive = np.zeros(1, np.int64)
+        # One readout with a weight of 1, whose signal is the error.
+        one = np.ones((1, 1), np.int64)
+        tail = rule["target"], rule["strength"], rule["drive_shift"], drive
+        self.drives(value, one, error, activity, *tail)
+        fed = {"fed": 1, "lane": lane, "value": int(value[0]), "activity": int(activity[0])}
+        play.put(clock, {**fed, "error": pack(error, self.error)})
+        return int(drive[0])
+
+    def hidden(self, rule) -> Play:
+        """Feed some neurons of every block and filter it, as close together as may be."""
+        rng, lanes, play = self.rng, self.chip.lanes, Play()
+        clock, filtered = 0, 0
         for block in range(self.chip.neuron_blocks):
-            # Mixed with the feeding of the next block: each drive in the first or the last clock.
-            fed = np.flatnonzero(rng.random(lanes) < 0.7)
-            value = np.maximum(noise(rng, p.lookup, lanes), 1)
-            activity = noise(rng, p.activity, lanes)
-            reach = 1 << int(rng.integers(1, self.error.width))
-            error = np.where(rng.random(lanes) < 0.5, noise(rng, self.error, lanes), 0)
-            error = np.where(error == 0, rng.integers(-reach // 2, reach // 2, lanes), error)
-            for lane in fed:
-                script.setdefault(clock, {}).update(
-                    {"fed": 1, "lane": lane, "value": value[lane], "activity": activity[lane]}
-                )
-                script[clock]["error"] = error[lane] & ((1 << self.error.width) - 1)
-                clock += 1 + int(rng.random() < 0.2)
-            clock = max(clock + 1 + int(rng.random() < 0.2), before + 1)
             drive = np.zeros(lanes, np.int64)
-            looked = np.zeros(lanes, np.int64)
-            looked[fed] = value[fed]
-            # One readout with a weight of 1, whose signal is the error.
-            for lane in fed:
-                one = np.zeros(1, np.int64)
-                self.drives(
-                    looked[lane : lane + 1], np.ones((1, 1), np.int64), error[lane : lane + 1],
-                    activity[lane : lane + 1], rule["target"], rule["strength"],
-                    rule["drive_shift"], one,
-                )  # fmt: skip
-                drive[lane] = one[0]
-            self.filter(script, due, rule, block, clock, drive, {})
-            before = clock
-            # The next one may be fed from the clock before on.
-            clock -= 1 - int(rng.random() < 0.2)
-            if "fed" in script.get(clock, {}):
-                clock += 1
-        return script, due
+            for lane in np.flatnonzero(rng.random(lanes) < 0.7):
+                drive[lane] = self.drive(play, rule, clock, int(lane))
+                clock += 1 + int(rng.random() < 0.2)
+            # What was fed two clocks before counts; the next block may be fed one clock before.
+            filtered = max(clock + 1, filtered + 1) + int(rng.random() < 0.2)
+            self.filter(play, rule, block, filtered, drive, {})
+            clock = filtered - 1 + int(rng.random() < 0.2)
+        return play
 
-    def readout(self, rule):
-        """Return script and results of one step over the blocks of a readout of any size."""
-        rng, lanes, script, due = self.rng, self.chip.lanes, {}, {}
+    def readout(self, rule) -> Play:
+        """Filter the blocks of a readout of any size."""
+        rng, lanes, play = self.rng, self.chip.lanes, Play()
         size = int(rng.integers(1, self.chip.readout.classes + 1))
         levels = noise(rng, self.p.lookup, size)
         total = int(noise(rng, level_sum(self.chip), 1)[0])
@@ -128,24 +130,24 @@ class Bench:
             values[: len(inside)] = inside
             level = {"level": 1, "values": pack(values, self.p.lookup), "sum": total}
             level |= {"number": n * lanes, "size": size, "label": label}
-            clock, part = n * SignalStage.LEVEL, drive[n * lanes : (n + 1) * lanes]
-            self.filter(script, due, rule, first + n, clock, part, level)
-        return script, due
+            part = drive[n * lanes : (n + 1) * lanes]
+            self.filter(play, rule, first + n, n * SignalStage.LEVEL, part, level)
+        return play
 
-    async def play(self, script, due, rule) -> None:
+    async def play(self, play: Play, rule) -> None:
         """Play a script and compare what comes out."""
         ports = self.ports
-        for clock in range(max(due) + 1):
-            for name, value in {"fed": 0, "filter": 0, **script.get(clock, {})}.items():
+        for clock in range(max(play.due) + 1):
+            for name, value in {"fed": 0, "filter": 0, **play.script.get(clock, {})}.items():
                 if name != "lane" or self.chip.lanes > 1:
-                    getattr(ports, name).value = int(value)
+                    getattr(ports, name).value = value
             await self.edge
-            want = due.get(clock)
+            want = play.due.get(clock)
             assert bool(ports.o_valid.value) == (want is not None), f"clock {clock}"
             if want is not None:
                 out = unpack(int(ports.o_signals.value), self.p.signal, self.chip.lanes)
                 got = int(ports.o_block.value), out, bool(ports.o_saturated.value)
-                assert got == want, f"{got}, emulator {want}, rule {rule}, given {script}"
+                assert got == want, f"{got}, emulator {want}, rule {rule}, given {play.script}"
 
     async def clear(self) -> None:
         self.ports.clear.value = 1
@@ -169,7 +171,8 @@ async def _agrees(edge, ports, chip):
         for name, value in rule.items():
             getattr(ports, name).value = value
         for _ in range(STEPS):
-            await bench.play(*(bench.readout if sweep % 3 == 0 else bench.hidden)(rule), rule)
+            play = bench.readout(rule) if sweep % 3 == 0 else bench.hidden(rule)
+            await bench.play(play, rule)
             for _ in range(REST):
                 await edge
 

@@ -8,13 +8,14 @@ import numpy as np
 from datapath import Format
 from datapath.catalog import TINY_LEARN
 from emulator.slope import slope
+from rtl.memory import learn_of
 from rtl.slope import SlopeStage
 from sim.rack import Ports, Rack, load, pack, start, unpack
 from sim.runner import simulate
 from sim.stimulus import noise
 
 NARROW = replace(
-    TINY_LEARN.learn, slope=Format(4), tap=Format(6, 1, signed=False), taps=5, signal=Format(8)
+    learn_of(TINY_LEARN), slope=Format(4), tap=Format(6, 1, signed=False), taps=5, signal=Format(8)
 )
 CHIPS = {
     "tiny": TINY_LEARN,
@@ -33,8 +34,7 @@ WORD = 2
 
 
 def _blocks(rng, chip, group):
-    """Return taps, and BLOCKS windows of signals int64[2 K + 1, lanes] with what is before tick 0.
-    """
+    """Return taps, windows int64[BLOCKS, 2 K + 1, lanes], and which rows lie before tick 0."""
     p = chip.learn
     taps = noise(rng, p.tap, group % (p.taps + 1))
     windows = noise(rng, p.signal, (BLOCKS, 2 * len(taps) + 1, chip.lanes))
@@ -81,9 +81,7 @@ async def _agrees(edge, ports, chip):
     for group in range(GROUPS):
         taps, windows, outside = _blocks(rng, chip, group)
         await load(edge, ports, "taps", taps.tolist())
-        asked = (
-            (n, *word) for n in range(BLOCKS) for word in _asked(windows[n], outside[n])
-        )
+        asked = ((n, *word) for n in range(BLOCKS) for word in _asked(windows[n], outside[n]))
         words, inside = [0] * WORD, [None] * SlopeStage.LATENCY
         was = None
         while was != BLOCKS - 1:

@@ -8,17 +8,16 @@ import numpy as np
 from datapath import Format, Readout
 from datapath.catalog import TINY_LEARN
 from emulator.surrogate import surrogate
+from rtl.memory import learn_of
 from rtl.surrogate import SurrogateStage
 from sim.rack import Ports, Rack, load, pack, start, unpack
 from sim.runner import simulate
 from sim.stimulus import corners, grid, noise
 
-LEARN = TINY_LEARN.learn
+LEARN = learn_of(TINY_LEARN)
 CHIPS = {
     "tiny": TINY_LEARN,
-    "one_lane": replace(
-        TINY_LEARN, lanes=1, readout=Readout(score=Format(20), classes=1), learn=LEARN
-    ),
+    "one_lane": replace(TINY_LEARN, lanes=1, readout=Readout(score=Format(20), classes=1)),
     "four_lanes": replace(
         TINY_LEARN,
         lanes=4,
@@ -160,8 +159,8 @@ class Bench:
             await self.edge
             got = unpack(int(ports.o_values.value), self.p.lookup, self.chip.lanes)
             assert got == want, f"tick {self.t}, block {block}: {got}, emulator {want}"
-            got = int(ports.o_sum.value)
-            assert got == total, f"tick {self.t}: sum {got}, emulator {total}"
+            added = int(ports.o_sum.value)
+            assert added == total, f"tick {self.t}: sum {added}, emulator {total}"
 
 
 async def _agrees(edge, ports, chip):

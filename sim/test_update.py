@@ -10,12 +10,13 @@ from datapath.catalog import TINY_LEARN
 from datapath.memory import memories, projection_rule_fields, words
 from datapath.memory_formats import KEEP, RANDOM, SHIFT
 from emulator.update import update
+from rtl.memory import learn_of
 from rtl.update import UpdateStage
 from sim.rack import Ports, Rack, load, look, start
 from sim.runner import simulate
 from sim.stimulus import noise
 
-LEARN = TINY_LEARN.learn
+LEARN = learn_of(TINY_LEARN)
 CHIPS = {
     "tiny": TINY_LEARN,
     "one_lane": replace(TINY_LEARN, lanes=1, synapse=replace(TINY_LEARN.synapse, synaptic=False)),
@@ -59,9 +60,8 @@ class Bench:
         self.data["random"] = rng.integers(1, RANDOM.max, (1, chip.lanes), endpoint=True)
         self.seen = {name: list(self.packed(name)) for name in self.specs if name not in OWN}
         self.asked: dict[str, list[int]] = {name: [0, 0] for name in self.seen}
-        self.steps = dict(
-            zip(("weight", "synaptic", "axonal"), update(chip.synapse.weight, chip.learn), strict=True)
-        )
+        steps = update(chip.synapse.weight, chip.learn)
+        self.steps = dict(zip(("weight", "synaptic", "axonal"), steps, strict=True))
 
     def packed(self, name: str) -> list[int]:
         """Return the words of a memory of the emulator as the gates have them."""
@@ -72,7 +72,8 @@ class Bench:
         """Wait for the edge, and do for the memories outside what the ports ask for."""
         await self.edge
         for name, stored in self.seen.items():
-            read, write = getattr(self.ports, f"{name}__read"), getattr(self.ports, f"{name}__write")
+            read = getattr(self.ports, f"{name}__read")
+            write = getattr(self.ports, f"{name}__write")
             asked = self.asked[name]
             if bool(read.value):
                 asked[0] = stored[int(getattr(self.ports, f"{name}__read_at").value)]
