@@ -259,14 +259,14 @@ def credit_row(
     `gradients`.  sums : of a type that holds sums.  Returns whether a gradient was out of range.
     """
     beyond, begin, at, n = False, np.uint64(first), np.uint64(row), np.uint64(neuron)
-    spare, beyond = np.uint64(taps), 1 << (8 * sums.itemsize - 1)
+    spare, narrow = np.uint64(taps), 1 << (8 * sums.itemsize - 1)
     most = 1 << (fmt.width - 1)
     for i in range(begin, np.uint64(end)):
         change = times[i] * largest
         if change:
             synapse = at + i - begin
             column = spare + np.uint64(ticks[synapse])
-            if change < beyond and abs(gradients[synapse]) + change < most:
+            if change < narrow and abs(gradients[synapse]) + change < most:
                 gradients[synapse] += correlate(trains, i, rows, n, column, sums.dtype.type(0))
             else:
                 beyond |= credit_spikes(
