@@ -208,6 +208,23 @@ def test_stochastic_round():
             assert [Apy.stochastic_round(x, k, r) for x in INPUTS] == want
 
 
+def test_stochastic_round_in_gates():
+    for r in (0, 1, 19, 2**32 - 1):
+        want = [Plain.stochastic_round(x, k, r) for k in range(12) for x in INPUTS]
+
+        def gates(x, k, r=r):
+            return rtl.fixed.stochastic_round(x, k, Const(r, 32))
+
+        assert in_gates(gates, INPUTS, range(12)) == want
+
+
+def test_next_random_in_gates():
+    for r in (1, 2, 2**13, 2**31, 2**32 - 1, 0x12345678):
+        assert in_gates(lambda _, r=r: rtl.fixed.next_random(Const(r, 32)), [0]) == [
+            Plain.next_random(r)
+        ]
+
+
 def test_stochastic_round_by_the_deepest_shift():
     # 2**46 / 2**31 is 2**15, and just below it is rounded up by all numbers but one.
     assert stochastically_rounded(2**46 - 1, 31, 0) == 2**15 - 1
