@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 LIF, READOUT = "sim/test_lif.py", "sim/test_readout.py"
 AXON, SYNAPSE = "sim/test_axon.py", "sim/test_synapse.py"
+SURROGATE, SIGNAL, SLOPE = (f"sim/test_{name}.py" for name in ("surrogate", "signal", "slope"))
+CREDIT, UPDATE = "sim/test_credit.py", "sim/test_update.py"
 TINY, SHIFT = (
     f"sim/test_chip.py::test_hundreds_of_recordings[{name}]" for name in ("tiny", "tiny-shift")
 )
@@ -461,5 +463,89 @@ MUTANTS: tuple[Mutant, ...] = (
         "row[LIMIT] = 4 * np.iinfo(self.rows.dtype).max //",
         "a narrow sum of rows wraps: many heavy weights",
         HEAVY,
+    ),
+    Mutant(
+        "rtl/surrogate.py",
+        "shift_round(value_6, divisor, Rounding.NEAREST)",
+        "shift_round(value_6, divisor, Rounding.FLOOR)",
+        "error levels are rounded down: several readouts that share",
+        SURROGATE,
+    ),
+    Mutant(
+        "rtl/surrogate.py",
+        "Mux(shifted > most, most, shifted)",
+        "shifted",
+        "a distance beyond the table wraps: a membrane far from its threshold",
+        SURROGATE,
+    ),
+    Mutant(
+        "rtl/signal.py",
+        "wanted = Mux(readout == self.label, self.sum, 0)",
+        "wanted = Mux(readout == self.label, 1, 0)",
+        "errors of a tick do not add up to 0: any level but the target's",
+        SIGNAL,
+    ),
+    Mutant(
+        "rtl/signal.py",
+        "rounded = shift_round(product_3, p.coefficient.frac, Rounding.ZERO)",
+        "rounded = shift_round(product_3, p.coefficient.frac, Rounding.FLOOR)",
+        "a filtered signal does not decay to 0: any negative one",
+        SIGNAL,
+    ),
+    Mutant(
+        "rtl/signal.py",
+        'excess_2 = after(m, Mux(strength == 0, 0, (beyond << strength) >> 1), "excess")',
+        'excess_2 = after(m, (beyond << strength) >> 1, "excess")',
+        "regularisation cannot be turned off: strength 0",
+        SIGNAL,
+    ),
+    Mutant(
+        "rtl/slope.py",
+        "Mux(of_4.behind, total - product_4, total + product_4)",
+        "total + product_4",
+        "a sum, not a derivative: a signal that rises or falls",
+        SLOPE,
+    ),
+    Mutant(
+        "rtl/slope.py",
+        'signal_3 = after(m, Mux(of_2.outside, 0, word_2.signal), f"signal_{lane}")',
+        'signal_3 = after(m, word_2.signal, f"signal_{lane}")',
+        "the derivative sees ticks before the recording: its first ticks",
+        SLOPE,
+    ),
+    Mutant(
+        "rtl/credit.py",
+        "m.d.sync += new_4[lane].gradient.eq(saturate(total_3, fmt))",
+        "m.d.sync += new_4[lane].gradient.eq(total_3)",
+        "a gradient wraps: sums beyond its format",
+        CREDIT,
+    ),
+    Mutant(
+        "rtl/credit.py",
+        "Mux(self.feedback, ring.signal, ring.slope)",
+        "ring.slope",
+        "feedback reads the derivative: any feedback row",
+        CREDIT,
+    ),
+    Mutant(
+        "rtl/update.py",
+        "clamped = Mux(x > most, most, Mux(x < -most, -most, x))",
+        "clamped = Mux(x > most, most, x)",
+        "negative gradients have no limit: a limit of 1 and a large gradient",
+        UPDATE,
+    ),
+    Mutant(
+        "rtl/update.py",
+        "inside = Mux(left_10 < 0, 0, Mux(left_10 > top, top, left_10))",
+        "inside = Mux(left_10 > top, top, left_10)",
+        "a delay falls below 0: a step down from a short one",
+        UPDATE,
+    ),
+    Mutant(
+        "rtl/fixed.py",
+        "    r = r ^ (r >> 17)",
+        "    r = r ^ (r >> 16)",
+        "another sequence of random numbers: any draw",
+        UPDATE,
     ),
 )
