@@ -16,8 +16,9 @@ class SurrogateStage(wiring.Component):
     """Look up what a tick leaves for learning, `lanes` neurons per clock, and remember it.
 
     Holds the loaded memories `lookup_<lane>`, and `lookup_history` and `level_sums`. A block may go
-    in on every clock; its word is in the history from LATENCY clocks later on. An array has one
-    element per lane, lane 0 least significant.
+    in on every clock; its word is in the history from LATENCY clocks later on, and the sum of the
+    levels three clocks after the last of theirs. An array has one element per lane, lane 0 least
+    significant.
 
     Members
     -------
