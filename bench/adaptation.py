@@ -1,6 +1,6 @@
 """On-line adaptation: a shipped network meets a new speaker, and the chip learns a few recordings.
 
-usage: python bench/adaptation.py SHD_TRAIN SHD_TEST [--network shd-axonal] [--recordings 60]
+usage: python -m bench.adaptation SHD_TRAIN SHD_TEST [--network shd-axonal] [--recordings 60]
 
 The network is quantized and given a chip that learns.  Speakers 4 and 5 occur nowhere in its
 training.  Of each, some recordings, drawn evenly over classes, are learned; the others are tested

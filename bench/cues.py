@@ -1,6 +1,6 @@
 """Cue accumulation learned on the chip, from random weights: accuracy on trials it never saw.
 
-usage: python bench/cues.py [--trials 1000] [--epochs 6] [--hidden 40] [--seeds 3]
+usage: python -m bench.cues [--trials 1000] [--epochs 6] [--hidden 40] [--seeds 3]
 """
 
 import argparse

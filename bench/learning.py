@@ -1,7 +1,7 @@
 """Learning on the chip against the float rule, on binned SHD.
 
-usage: python bench/learning.py FOLDER RESULTS PLAN [--jobs 1] [--threads 1]
-       python bench/learning.py --table RESULTS
+usage: python -m bench.learning FOLDER RESULTS PLAN [--jobs 1] [--threads 1]
+       python -m bench.learning --table RESULTS
 
 FOLDER holds shd_train_140x10ms.npz and shd_test_140x10ms.npz (see bench/three_factor.py).  PLAN is
 a JSON file: a list of objects, each a run (fields of `Case`, all with defaults; `seed` may be a
