@@ -106,7 +106,7 @@ class _Layout:
         if image.chip.learn is None:
             return columns
         if image.learning is None:
-            return columns | self._nothing()
+            return self._nothing() | columns
         feedback = [
             self._synapses(rule.feedback.T)
             for rule in image.learning.populations
@@ -156,12 +156,11 @@ class _Layout:
         return _lanes(values.T, self.lanes).reshape(-1, self.lanes)
 
     def _nothing(self) -> dict[str, list[Integers]]:
-        """Return the memories of a chip that could learn, and is not told to."""
-        own = {
+        """Return every memory with no word in use, for a chip that is not told to learn."""
+        return {
             m.name: [np.zeros((0, m.lanes), np.int64)] * len(m.fields)
             for m in memories(self.image.chip)
         }
-        return {name: own[name] for name in own if name not in _ALWAYS}
 
     def _learned(self, learning: Learning, weights: Integers) -> dict[str, list[Integers]]:
         image = self.image
@@ -307,19 +306,6 @@ _CHANGED = frozenset(
     )
 )
 """Loaded memories that learning changes, as far as a chip is built with them."""
-
-_ALWAYS = frozenset(
-    (
-        "populations",
-        "projections",
-        "neurons",
-        "weights",
-        "synaptic_delays",
-        "dendritic_delays",
-        "axonal_delays",
-    )
-)
-"""Memories that every chip has as far as it is built with them."""
 
 
 def _lanes(values: Integers, lanes: int) -> Integers:

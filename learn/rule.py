@@ -141,8 +141,13 @@ class Rule:
 
     def sigma(self, epoch: int, epochs: int) -> float:
         """Return the taps' width in epoch 0 <= `epoch` < `epochs`, in steps."""
-        done = epoch / max(1, epochs - 1)
-        return float(self.sigma_start * (self.sigma_end / self.sigma_start) ** done)
+        return annealed(self.sigma_start, self.sigma_end, epoch, epochs)
+
+
+def annealed(start: float, end: float, epoch: int, epochs: int) -> float:
+    """Return what falls geometrically from `start` in epoch 0 to `end` in the last of `epochs`."""
+    done = epoch / max(1, epochs - 1)
+    return float(start * (end / start) ** done)
 
 
 def _member(name: str, value: str, kind: type[StrEnum]) -> StrEnum:

@@ -77,8 +77,8 @@ def _axon(network: Network, options: Options) -> Axon:
             reach[from_input] = max(reach[from_input], int(words.applied.max()))
     return Axon(
         count=Format(options.count_bits, signed=False),
-        channel_steps=_deeper_than(reach[True]),
-        neuron_steps=_deeper_than(reach[False]),
+        channel_steps=deeper_than(reach[True]),
+        neuron_steps=deeper_than(reach[False]),
         delay=Format(options.delay_bits if delays else 1, signed=False),
         delays=delays,
     )
@@ -95,7 +95,7 @@ def _synapse(network: Network, options: Options, blocks: dict[str, int]) -> Syna
         weight=Format(options.weight_bits),
         scale=Format(options.scale_bits, signed=False),
         acc=Format(min(WIDEST, _largest_sum(network, options).bit_length() + 1)),
-        slots=_deeper_than(reach) if reach else 1,
+        slots=deeper_than(reach) if reach else 1,
         delay=Format(options.delay_bits if reach else 1, signed=False),
         dendritic=sum(blocks[p.post] for p in dendritic),
         synaptic=Delay.SYNAPTIC in modes.values(),
@@ -115,7 +115,7 @@ def _largest_sum(network: Network, options: Options) -> int:
     return max(sums)
 
 
-def _deeper_than(reach: int) -> int:
+def deeper_than(reach: int) -> int:
     """Smallest power of two above `reach`."""
     return 1 << reach.bit_length()
 

@@ -14,7 +14,6 @@ from datapath import (
     Format,
     Image,
     Kind,
-    Leak,
     Learn,
     Learning,
     Population,
@@ -24,6 +23,8 @@ from datapath import (
 )
 from datapath.learning import feedback_projection
 from datapath.memory_formats import KEEP, SHIFT, STRENGTH
+from quant.fit import deeper_than
+from quant.leak import alphas
 
 Floats = NDArray[np.float64]
 
@@ -181,15 +182,10 @@ def _keep(momentum: float) -> int:
     return int(np.argmin(np.abs(np.array(shares) - momentum)))
 
 
-def _power(least: int) -> int:
-    """Smallest power of two of at least `least`."""
-    return 1 << max(0, least - 1).bit_length()
-
-
 def _chip(image: Image, options: LearnOptions, tuning: Tuning) -> Chip:
     """Deepen what a recording has to be remembered in, and add the formats of learning."""
     chip = image.chip
-    steps = _power(image.steps + 1)
+    steps = deeper_than(image.steps)
     learns_delays = tuning.delay_rate > 0
     reach = 0
     for p in image.projections:
@@ -197,7 +193,7 @@ def _chip(image: Image, options: LearnOptions, tuning: Tuning) -> Chip:
             learned = learns_delays and p.delay is Delay.SYNAPTIC
             most = chip.synapse.delay.max if learned else int(p.delays.max(initial=0))
             reach = max(reach, most << p.resolution)
-    slots = _power(max(4, reach + options.taps + 1, 2 * options.taps + 1))
+    slots = deeper_than(max(3, reach + options.taps, 2 * options.taps))
     blocks = -(-image.readout.size // chip.lanes)
     feedback = blocks * sum(
         p.size for n, p in enumerate(image.populations) if _gets_fixed_feedback(image, n, tuning)
@@ -250,11 +246,7 @@ def _largest_sum(image: Image) -> int:
 
 def _alpha(image: Image, population: Population) -> float:
     """Mean share of a membrane that is left one tick later."""
-    lif = image.chip.lif
-    if lif.leak is Leak.MULTIPLY:
-        return float(population.coefficient.mean()) * 2.0**-lif.coefficient.frac
-    left = 1 - 2.0 ** -population.coefficient.astype(float)
-    return float(np.where(population.coefficient == 0, 1.0, left).mean())
+    return float(alphas(population.coefficient, image.chip.lif).mean())
 
 
 def _signals(

@@ -19,11 +19,12 @@ from datapath.files import load, read_extra, save
 from datapath.schema import chip_digest, parse, readable
 from emulator.chip import run
 from emulator.learn import Learned, learn
-from learn.rule import Taps, half_taps
+from learn.rule import Taps, annealed, half_taps
 from quant.learnable import Tuning, tuned
 from ranvier.progress import bar
 
 Integers = NDArray[np.int64]
+Counts = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,7 @@ class Schedule:
 
     def at(self, epoch: int) -> Tuning:
         """Return the tuning of epoch 0 <= `epoch` < `epochs`."""
-        done = epoch / max(1, self.epochs - 1)
-        sigma = self.sigma_start * (self.sigma_end / self.sigma_start) ** done
+        sigma = annealed(self.sigma_start, self.sigma_end, epoch, self.epochs)
         falling = 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
         return replace(
             self.tuning,
@@ -81,13 +81,13 @@ class ChipEpoch:
     saturated: float
 
 
-Engine = Callable[[Image, Integers, Integers, int, Callable[[int], None] | None], Learned]
+Engine = Callable[[Image, Counts, Integers, int, Callable[[int], None] | None], Learned]
 """What runs an epoch: (image, counts, labels, batch, progress)."""
 
 
 def emulate(
     image: Image,
-    counts: Integers,
+    counts: Counts,
     labels: Integers,
     batch: int,
     progress: Callable[[int], None] | None,
@@ -98,13 +98,13 @@ def emulate(
 
 def learn_epoch(
     image: Image,
-    counts: Integers,
+    counts: Counts,
     labels: Integers,
     schedule: Schedule,
     epoch: int,
     *,
     seed: int,
-    held_out: tuple[Integers, Integers] | None = None,
+    held_out: tuple[Counts, Integers] | None = None,
     engine: Engine = emulate,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Image, ChipEpoch]:
@@ -129,11 +129,11 @@ def learn_epoch(
 
 def fit(
     image: Image,
-    examples: tuple[Integers, Integers],
+    examples: tuple[Counts, Integers],
     schedule: Schedule,
     *,
     seed: int,
-    held_out: tuple[Integers, Integers] | None = None,
+    held_out: tuple[Counts, Integers] | None = None,
     engine: str = "emulator",
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[ChipEpoch], None] | None = None,
@@ -190,7 +190,7 @@ class _Told:
 
 def _gates(
     image: Image,
-    counts: Integers,
+    counts: Counts,
     labels: Integers,
     batch: int,
     progress: Callable[[int], None] | None,
@@ -201,7 +201,7 @@ def _gates(
 
 
 def _identity(
-    image: Image, examples: tuple[Integers, Integers], schedule: Schedule, seed: int
+    image: Image, examples: tuple[Counts, Integers], schedule: Schedule, seed: int
 ) -> dict[str, Any]:
     """Return what a checkpoint must have in common with this run to be continued by it."""
     sha = hashlib.sha256()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
@@ -13,3 +16,47 @@ recordings = click.option(
 seed = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw."
 )
+
+
+def start(modes: Sequence[str], hidden: int) -> Callable[[Any], Any]:
+    """Return the options of a network to start from, and of the counts it is given.
+
+    modes : delay modes to choose from.  hidden : neurons, where nothing is said.
+    """
+    mode = click.Choice(modes)
+    options = (
+        click.option(
+            "--hidden",
+            type=click.IntRange(min=1),
+            multiple=True,
+            default=(hidden,),
+            show_default=True,
+            help="Neurons of a hidden layer; once per layer.",
+        ),
+        click.option(
+            "--delay", type=mode, default="axonal", show_default=True, help="Who owns delays."
+        ),
+        click.option("--recurrent", type=mode, help="Recurrent synapses, with these delays."),
+        click.option("--max-delay", type=click.IntRange(min=0), default=40, show_default=True),
+        click.option(
+            "--delays",
+            type=click.Choice(["random", "zero"]),
+            default="random",
+            show_default=True,
+            help="Where they start.",
+        ),
+        click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True),
+        click.option(
+            "--dt-ms", type=float, default=10.0, show_default=True, help="Length of a step."
+        ),
+        click.option(
+            "--units-per-channel", type=click.IntRange(min=1), default=5, show_default=True
+        ),
+    )
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

@@ -21,6 +21,7 @@ from events import Counts, Recordings, load, spoken_digits
 from model import Network
 
 if TYPE_CHECKING:
+    from learn import Examples
     from quant import Loss
 
 Data = TypeVar("Data", bound=Recordings | Counts)
@@ -193,6 +194,32 @@ def labelled(data: Data, name: str) -> Data:
     if unknown.size:
         raise ValueError(f"{name}: recording {unknown[0]} has no label, so there is no accuracy")
     return data
+
+
+def split(counts: Counts, hold_out: str | None) -> tuple[Examples, Examples | None]:
+    """Split off the held-out speakers: examples to learn, and to test or None."""
+    from learn import Examples
+
+    if hold_out is None:
+        return Examples(counts.counts, counts.labels), None
+    if counts.speakers is None:
+        raise ValueError("--hold-out names speakers, and the data set does not say who speaks")
+    there = set(counts.speakers.tolist())
+    try:
+        wanted = {int(speaker) for speaker in hold_out.split(",")}
+    except ValueError:
+        raise ValueError(
+            f"--hold-out must be numbers of speakers, as 3,9, not {hold_out!r}"
+        ) from None
+    if not wanted <= there or wanted == there:
+        raise ValueError(
+            f"--hold-out must name some of the speakers {sorted(there)}, not {sorted(wanted)}"
+        )
+    out = np.isin(counts.speakers, sorted(wanted))
+    return (
+        Examples(counts.counts[~out], counts.labels[~out]),
+        Examples(counts.counts[out], counts.labels[out]),
+    )
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ranvier.options import as_json, seed
+from ranvier.options import start as start_options
 
 if TYPE_CHECKING:
     from datapath import Image
     from ranvier.onchip import Schedule
 
-DELAYS = click.Choice(["none", "axonal", "synaptic"])
+DELAYS = ["none", "axonal", "synaptic"]
 
 
 @click.command(name="learn")
@@ -22,25 +23,7 @@ DELAYS = click.Choice(["none", "axonal", "synaptic"])
 @click.option(
     "--from", "start", type=click.Path(), help="Image to go on from.  [default: random weights]"
 )
-@click.option(
-    "--hidden",
-    type=click.IntRange(min=1),
-    multiple=True,
-    help="Neurons of a hidden layer; once per layer.  [default: 64]",
-)
-@click.option("--delay", type=DELAYS, default="axonal", show_default=True, help="Who owns delays.")
-@click.option("--recurrent", type=DELAYS, help="Recurrent synapses, with these delays.")
-@click.option("--max-delay", type=click.IntRange(min=0), default=40, show_default=True)
-@click.option(
-    "--delays",
-    type=click.Choice(["random", "zero"]),
-    default="random",
-    show_default=True,
-    help="Where they start.",
-)
-@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--dt-ms", type=float, default=10.0, show_default=True, help="Length of a step.")
-@click.option("--units-per-channel", type=click.IntRange(min=1), default=5, show_default=True)
+@start_options(DELAYS, hidden=64)
 @click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
     "--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Per update."
@@ -111,9 +94,16 @@ def command(
 
     from learn import Taps
     from quant.learnable import Tuning
-    from ranvier.commands.train import split
     from ranvier.onchip import Schedule, fit
-    from ranvier.sources import check_writable, for_image, labelled, open_data, open_image, show
+    from ranvier.sources import (
+        check_writable,
+        for_image,
+        labelled,
+        open_data,
+        open_image,
+        show,
+        split,
+    )
 
     check_writable(output)
     if checkpoint is not None:
@@ -139,7 +129,7 @@ def command(
         counts = given.binned(
             units_per_channel=units_per_channel, dt_ms=dt_ms, steps=steps, maximum=31
         )
-        shape = (hidden or (64,), delay, recurrent, max_delay, delays)
+        shape = (hidden, delay, recurrent, max_delay, delays)
         image = _from_scratch(counts, shape, dt_ms, schedule, seed)
     else:
         image = _going_on(open_image(start), schedule, seed)

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ranvier.options import as_json, seed
+from ranvier.options import start as start_options
 
 if TYPE_CHECKING:
-    from events import Counts
     from learn import Epoch, Rule
 
-DELAYS = click.Choice(["none", "axonal", "dendritic", "synaptic"])
+DELAYS = ["none", "axonal", "dendritic", "synaptic"]
 
 
 @click.command(name="train")
 @click.argument("data")
 @click.option("--output", "-o", type=click.Path(), required=True, help="Network to write (npz).")
-@click.option(
-    "--hidden",
-    type=click.IntRange(min=1),
-    multiple=True,
-    help="Neurons of a hidden layer; once per layer.  [default: 128]",
-)
-@click.option("--delay", type=DELAYS, default="axonal", show_default=True, help="Who owns delays.")
-@click.option("--recurrent", type=DELAYS, help="Recurrent synapses, with these delays.")
-@click.option("--max-delay", type=click.IntRange(min=0), default=40, show_default=True)
-@click.option(
-    "--delays",
-    type=click.Choice(["random", "zero"]),
-    default="random",
-    show_default=True,
-    help="Where they start.",
-)
+@start_options(DELAYS, hidden=128)
 @click.option("--fixed-delays", is_flag=True, help="Leave the delays where they start.")
-@click.option("--steps", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--dt-ms", type=float, default=10.0, show_default=True, help="Length of a step.")
-@click.option("--units-per-channel", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--tau-ms", type=float, default=15.0, show_default=True, help="Of hidden membranes.")
 @click.option("--readout-alpha", type=float, default=0.95, show_default=True, help="Per step.")
 @click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
@@ -83,7 +65,7 @@ def command(
 
     import model
     from learn import make_network, train
-    from ranvier.sources import check_writable, labelled, open_data, show
+    from ranvier.sources import check_writable, labelled, open_data, show, split
 
     check_writable(output)
     if checkpoint is not None:
@@ -93,7 +75,7 @@ def command(
     start = make_network(
         channels=counts.channels,
         units=counts.n_units,
-        hidden=hidden or (128,),
+        hidden=hidden,
         classes=len(counts.label_names) or int(counts.labels.max()) + 1,
         labels=counts.label_names,
         steps=steps,
@@ -161,31 +143,3 @@ def _rule(batch: int, rate: float | None, delay_rate: float | None, shift: int) 
     if delay_rate is not None:
         rule = replace(rule, delay_rate=delay_rate)
     return rule
-
-
-def split(counts: Counts, hold_out: str | None) -> tuple[Any, Any]:
-    """Split off the held-out speakers: examples to learn, and to test or None."""
-    import numpy as np
-
-    from learn import Examples
-
-    if hold_out is None:
-        return Examples(counts.counts, counts.labels), None
-    if counts.speakers is None:
-        raise ValueError("--hold-out names speakers, and the data set does not say who speaks")
-    there = set(counts.speakers.tolist())
-    try:
-        wanted = {int(speaker) for speaker in hold_out.split(",")}
-    except ValueError:
-        raise ValueError(
-            f"--hold-out must be numbers of speakers, as 3,9, not {hold_out!r}"
-        ) from None
-    if not wanted <= there or wanted == there:
-        raise ValueError(
-            f"--hold-out must name some of the speakers {sorted(there)}, not {sorted(wanted)}"
-        )
-    out = np.isin(counts.speakers, sorted(wanted))
-    return (
-        Examples(counts.counts[~out], counts.labels[~out]),
-        Examples(counts.counts[out], counts.labels[out]),
-    )
