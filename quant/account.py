@@ -2,55 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Compare, Delay, Format, Image, Kind, Projection, Reset
-from model import Lif
+from model import Lif, Network
 from model.network import Floats
 from quant.calibrate import Counts, taken
 from quant.leak import alphas
-from quant.loss import Loss, PopulationLoss, ProjectionLoss
+from quant.loss import Loss, PopulationLoss, ProjectionLoss, Trial
 from quant.plan import Integrating, Plan, integrating
 from quant.problem import integers
 
 
-def account(plan: Plan, image: Image, calibration: Counts | None) -> Loss:
-    """List everything that `image` does not hold as the network of `plan` has it."""
+def account(
+    plan: Plan,
+    image: Image,
+    network: Network,
+    calibration: Counts | None,
+    trials: tuple[Trial, ...],
+) -> Loss:
+    """List everything that `image` does not hold as `network` has it.
+
+    network : that of `plan` before it was pruned.
+    """
     saturated, silent = _on_chip(image, calibration)
     lost = 0 if calibration is None else int((calibration > image.chip.axon.count.max).sum())
+    projections = tuple(_projection(plan, p, network) for p in image.projections)
+    pruned = {p.post for p in network.projections if _named(projections, p.name).pruned}
     return Loss(
         options=plan.options.described(),
         dt_ms=float(plan.network.dt_ms),
         recordings=plan.ranges.recordings,
         saturated_counts=lost,
-        projections=tuple(_projection(plan, p) for p in image.projections),
+        projections=projections,
         populations=tuple(
-            _population(plan, p, image, saturated, silent) for p in integrating(plan.network)
+            _population(plan, p, image, saturated, silent, pruned)
+            for p in integrating(plan.network)
         ),
+        trials=trials,
         notes=tuple(_notes(plan, image)),
     )
 
 
-def _projection(plan: Plan, on_chip: Projection) -> ProjectionLoss:
-    projection = next(p for p in plan.network.projections if p.name == on_chip.name)
+def _projection(plan: Plan, on_chip: Projection, network: Network) -> ProjectionLoss:
+    given, projection = (
+        next(p for p in net.projections if p.name == on_chip.name)
+        for net in (network, plan.network)
+    )
+    options = plan.options
     words, scale = plan.words[projection.name], plan.scale_of(projection)
     applied = on_chip.weights * 2.0**on_chip.scale / scale
-    error = applied - projection.weights
-    fmt = Format(plan.options.weight_bits)
+    error = applied - given.weights
+    fmt = Format(options.weight_bits_of(projection.name))
     inside, wanted = integers(projection.weights, scale, on_chip.scale, fmt)
     clipped = np.argwhere(inside != wanted)
     moved, number = np.unique(words.applied - words.wanted, return_counts=True)
     return ProjectionLoss(
         name=projection.name,
+        weight_bits=fmt.width,
+        delay_bits=0 if words.mode is Delay.NONE else options.delay_bits_of(projection.name),
         shift=on_chip.scale,
         weights=projection.weights.size,
         max_error=float(np.abs(error).max()),
         rms_error=_rms(error),
-        rms_weight=_rms(projection.weights),
-        zeroed=int(((projection.weights != 0) & (on_chip.weights == 0)).sum()),
+        rms_weight=_rms(given.weights),
+        zeroed=int(((given.weights != 0) & (on_chip.weights == 0)).sum()),
+        pruned=int(((given.weights != 0) & (projection.weights == 0)).sum()),
         clipped=tuple((int(j), int(i), int(wanted[j, i]), int(inside[j, i])) for j, i in clipped),
         mode_wanted=str(projection.delay),
         mode=str(on_chip.delay),
@@ -63,6 +83,10 @@ def _projection(plan: Plan, on_chip: Projection) -> ProjectionLoss:
     )
 
 
+def _named(losses: tuple[ProjectionLoss, ...], name: str) -> ProjectionLoss:
+    return next(loss for loss in losses if loss.name == name)
+
+
 def _rms(values: Floats) -> float:
     return float(np.sqrt((values**2).mean()))
 
@@ -73,6 +97,7 @@ def _population(
     image: Image,
     saturated: Mapping[str, int],
     silent: Mapping[str, tuple[int, ...]],
+    pruned: Collection[str],
 ) -> PopulationLoss:
     name = population.name
     on_chip = next(p for p in image.populations if p.name == name)
@@ -92,7 +117,7 @@ def _population(
         name=name,
         scale=_floats(scale),
         unit=_floats(unit),
-        lossless=found.lossless,
+        lossless=found.lossless and name not in pruned,
         threshold_error=threshold_error,
         bias_error=float(bias_error.max()),
         biases_zeroed=_where((population.bias != 0) & (on_chip.bias == 0)),

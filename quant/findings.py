@@ -76,6 +76,7 @@ def findings(
             "recordings": loss.recordings,
             "saturated_counts": loss.saturated_counts,
         },
+        "trials": [asdict(trial) for trial in loss.trials],
         "notes": list(loss.notes),
         "learning": [dict(epoch) for epoch in learning],
         "provenance": {
@@ -146,12 +147,15 @@ def _projection(name: str, network: Network, image: Image, loss: Loss) -> Figure
     applied = on_chip.weights * 2.0**on_chip.scale / scale
     return {
         "name": name,
+        "weight_bits": lost.weight_bits,
+        "delay_bits": lost.delay_bits,
         "shift": lost.shift,
         "weights": lost.weights,
         "max_error": lost.max_error,
         "rms_error": lost.rms_error,
         "rms_weight": lost.rms_weight,
         "zeroed": lost.zeroed,
+        "pruned": lost.pruned,
         "clipped": len(lost.clipped),
         "first_clipped": [list(row) for row in lost.clipped[:LISTED]],
         "mode_wanted": lost.mode_wanted,

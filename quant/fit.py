@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from datapath import Axon, Chip, Delay, Format, Image, Leak, Lif, Readout, Synapse
-from model import Input, Network
+from model import Input, Network, Projection
 from quant.delays import DelayWords, delay_words, image_mode
-from quant.options import Options
+from quant.options import Options, widths
 
 WIDEST = 48
 """Bits of the widest format."""
@@ -56,12 +56,14 @@ def _coefficient(options: Options) -> Format:
     return Format(options.coefficient_bits, frac, signed=False)
 
 
-def _words(network: Network, options: Options) -> list[tuple[bool, DelayWords]]:
-    """Delay words of every projection, and whether it starts at the input."""
+def _words(network: Network, options: Options) -> list[tuple[Projection, DelayWords]]:
+    """Every projection with its delay words."""
     return [
         (
-            p.pre == network.input.name,
-            delay_words(network, p, options.delay_bits, None, options.resolution),
+            p,
+            delay_words(
+                network, p, options.delay_bits_of(p.name), None, options.resolution_of(p.name)
+            ),
         )
         for p in network.projections
     ]
@@ -70,33 +72,36 @@ def _words(network: Network, options: Options) -> list[tuple[bool, DelayWords]]:
 def _axon(network: Network, options: Options) -> Axon:
     # A history has two slots at least, so that recurrent projections can look one tick back.
     reach = {True: 1, False: 1}
-    delays = 0
-    for from_input, words in _words(network, options):
+    delays, bits = 0, 1
+    for projection, words in _words(network, options):
         if words.mode is Delay.AXONAL:
+            from_input = projection.pre == network.input.name
             delays += words.words.size
+            bits = max(bits, options.delay_bits_of(projection.name))
             reach[from_input] = max(reach[from_input], int(words.applied.max()))
     return Axon(
         count=Format(options.count_bits, signed=False),
         channel_steps=deeper_than(reach[True]),
         neuron_steps=deeper_than(reach[False]),
-        delay=Format(options.delay_bits if delays else 1, signed=False),
+        delay=Format(bits, signed=False),
         delays=delays,
     )
 
 
 def _synapse(network: Network, options: Options, blocks: dict[str, int]) -> Synapse:
-    reach, ring = 0, (Delay.DENDRITIC, Delay.SYNAPTIC)
-    for _, words in _words(network, options):
+    reach, bits, ring = 0, 1, (Delay.DENDRITIC, Delay.SYNAPTIC)
+    for projection, words in _words(network, options):
         if words.mode in ring:
+            bits = max(bits, options.delay_bits_of(projection.name))
             reach = max(reach, 1, int(words.words.max()) << words.resolution)
     modes = {p.name: image_mode(network, p) for p in network.projections}
     dendritic = [p for p in network.projections if modes[p.name] is Delay.DENDRITIC]
     return Synapse(
-        weight=Format(options.weight_bits),
+        weight=Format(widths(options, network)[0]),
         scale=Format(options.scale_bits, signed=False),
         acc=Format(min(WIDEST, _largest_sum(network, options).bit_length() + 1)),
         slots=deeper_than(reach) if reach else 1,
-        delay=Format(options.delay_bits if reach else 1, signed=False),
+        delay=Format(bits, signed=False),
         dendritic=sum(blocks[p.post] for p in dendritic),
         synaptic=Delay.SYNAPTIC in modes.values(),
     )
@@ -105,13 +110,14 @@ def _synapse(network: Network, options: Options, blocks: dict[str, int]) -> Syna
 def _largest_sum(network: Network, options: Options) -> int:
     sums = [0]
     for population in network.populations:
-        events = 0
-        for projection in network.projections:
-            if projection.post == population.name:
-                from_input = projection.pre == network.input.name
-                count = (1 << options.count_bits) - 1 if from_input else 1
-                events += count * projection.weights.shape[1]
-        sums.append(events << (options.weight_bits - 1) << options.largest_shift)
+        into = [p for p in network.projections if p.post == population.name]
+        total = 0
+        for projection in into:
+            from_input = projection.pre == network.input.name
+            count = (1 << options.count_bits) - 1 if from_input else 1
+            most = 1 << (options.weight_bits_of(projection.name) - 1)
+            total += count * projection.weights.shape[1] * most
+        sums.append(total << options.largest_shift)
     return max(sums)
 
 

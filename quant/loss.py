@@ -16,16 +16,32 @@ from quant.leak import tau_ms
 
 Part = TypeVar("Part")
 FORMAT = "ranvier loss"
-VERSION = 1
+VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A mapping that was tried on the calibration data.
+
+    alike : mean cosine of the scores of network and chip, 1 for the same answers (`quant.choose`).
+    same_class : share of the recordings with the same class.  chosen : whether it was taken.
+    """
+
+    what: str
+    alike: float
+    same_class: float
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionLoss:
     """One projection.
 
+    weight_bits, delay_bits : of its words, at most those of the chip; 0 without delay words.
     shift : left shift on the chip.  weights : number of synapses.
     max_error, rms_error : of a weight, in float units.  rms_weight : for comparison.
     zeroed : synapses whose weight is not zero in the network and zero on the chip.
+    pruned : those of them that were pruned.
     clipped : (post, pre, wanted, applied) in integers of every clipped weight.
     mode_wanted, mode : delay mode in the network and on the chip.  resolution : log2 of the steps
     of a delay word.  moved : (steps, delays), delays by how far they moved, 0 included.
@@ -33,12 +49,15 @@ class ProjectionLoss:
     """
 
     name: str
+    weight_bits: int
+    delay_bits: int
     shift: int
     weights: int
     max_error: float
     rms_error: float
     rms_weight: float
     zeroed: int
+    pruned: int
     clipped: tuple[tuple[int, ...], ...]
     mode_wanted: str
     mode: str
@@ -86,6 +105,7 @@ class Loss:
     options : every field of the options.  dt_ms : length of a step.
     recordings : of the calibration data, 0 for none.
     saturated_counts : event counts of the calibration data beyond what a channel takes in a tick.
+    trials : what was tried on the calibration data, in that order.
     notes : what else to know, in sentences.
     """
 
@@ -95,6 +115,7 @@ class Loss:
     saturated_counts: int
     projections: tuple[ProjectionLoss, ...]
     populations: tuple[PopulationLoss, ...]
+    trials: tuple[Trial, ...]
     notes: tuple[str, ...]
 
     @property
@@ -148,9 +169,25 @@ class Loss:
             raise ValueError("a loss must be JSON text, as to_json writes it") from None
         if not isinstance(described, dict) or described.pop("format", None) != FORMAT:
             raise ValueError(f"a loss must say that its format is {FORMAT!r}")
-        if described.pop("version", None) != VERSION:
-            raise ValueError(f"only version {VERSION} of a loss can be read")
+        version = described.pop("version", None)
+        if version == 1:
+            described = _upgraded(described)
+        elif version != VERSION:
+            raise ValueError(f"only versions 1 and {VERSION} of a loss can be read")
         return _read(cls, described, "loss")
+
+
+def _upgraded(described: dict[str, Any]) -> dict[str, Any]:
+    """Say in a loss of version 1 what went without saying: the same bits for all, nothing tried."""
+    options, projections = described.get("options"), described.get("projections")
+    if not isinstance(options, dict) or not isinstance(projections, list):
+        return described
+    weights, delays = options.get("weight_bits"), options.get("delay_bits")
+    for p in projections:
+        if isinstance(p, dict):
+            delay_bits = 0 if p.get("mode") == "none" else delays
+            p.update(weight_bits=weights, delay_bits=delay_bits, pruned=0)
+    return {**described, "trials": []}
 
 
 def _read(kind: type[Part], value: object, where: str) -> Part:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
-from datapath import Chip, Compare, Leak, Rounding
+from datapath import Chip, Compare, Delay, Leak, Rounding
 from datapath.chip import choice
+from model import Network
+from quant.delays import image_mode
 
 
 class Granularity(StrEnum):
     """Which synapses share one float scale; a readout population always has one scale.
 
+    LAYER: one scale per post population, the same for all projections that end in it.
     PROJECTION: one scale per post population, and a power of two below it per projection.
     NEURON: one scale per post neuron, and a power of two below it per projection.
     """
 
+    LAYER = "layer"
     PROJECTION = "projection"
     NEURON = "neuron"
+
+
+class Search(StrEnum):
+    """By what the scales of rounded numbers are chosen.
+
+    RANGE: the largest at which no weight is clipped.  WEIGHTS: those at which the rounded and
+    clipped weights make the least expected error of the membranes.  OUTPUTS: those at which the
+    chip's scores are most like the float network's on the calibration data.
+    """
+
+    RANGE = "range"
+    WEIGHTS = "weights"
+    OUTPUTS = "outputs"
 
 
 class Scale(StrEnum):
@@ -44,6 +63,31 @@ WHOLE = {
     "lanes": (1, 1024),
 }
 
+LEAST_WORD = WHOLE["weight_bits"][0] + WHOLE["delay_bits"][0]
+"""Bits of the narrowest word of a weight and a delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What one projection has of its own; None takes what the options say for all.
+
+    weight_bits, delay_bits, resolution, prune : as in `Options`.
+    """
+
+    weight_bits: int | None = None
+    delay_bits: int | None = None
+    resolution: int | None = None
+    prune: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("weight_bits", "delay_bits"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), *WHOLE[name])
+        if self.resolution is not None:
+            _whole("resolution", self.resolution, 0, 15)
+        if self.prune is not None:
+            _share("prune", self.prune)
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -60,7 +104,12 @@ class Options:
     headroom : the membrane holds this many times the largest |u|, at least 1.
     saturation : share of the membrane updates of the calibration data that may saturate, below 1;
         0 leaves room for every one of them.
-    clip : share of the weights of each scale, the largest ones, that may be clipped, below 1.
+    search : see there.  clip : share of the weights of each scale, the largest ones, that a search
+        may clip, below 1.
+    prune : share of the weights of each projection, the smallest ones, that become 0, below 1.
+    own : by projection, what it has of its own.
+    word_bits : of a weight and a delay together, split as the calibration data ask for; None
+        leaves weight_bits and delay_bits as they are.
     emit : names of the populations whose spikes (or readout membranes) leave the chip.
     """
 
@@ -80,7 +129,11 @@ class Options:
     resolution: int | None = None
     headroom: float = 1.5
     saturation: float = 0.0
-    clip: float = 0.0
+    search: Search = Search.RANGE
+    clip: float = 0.25
+    prune: float = 0.0
+    own: Mapping[str, Own] = field(default_factory=dict)
+    word_bits: int | None = None
     emit: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -94,6 +147,7 @@ class Options:
             ("compare", Compare),
             ("granularity", Granularity),
             ("scale", Scale),
+            ("search", Search),
         ):
             object.__setattr__(self, name, choice(name, getattr(self, name), kind))
         if self.leak is Leak.MULTIPLY and self.coefficient_bits < 2:
@@ -103,23 +157,74 @@ class Options:
             )
         if not 1 <= self.headroom < float("inf"):
             raise ValueError(f"headroom must be at least 1, not {self.headroom}")
-        for name in ("saturation", "clip"):
-            if not 0 <= getattr(self, name) < 1:
+        for name in ("saturation", "clip", "prune"):
+            _share(name, getattr(self, name))
+        if self.word_bits is not None:
+            _whole("word_bits", self.word_bits, LEAST_WORD, WHOLE["weight_bits"][1])
+            if any(o.weight_bits or o.delay_bits for o in self.own.values()):
                 raise ValueError(
-                    f"{name} must be at least 0 and below 1, not {getattr(self, name)}"
+                    "word_bits shares out the bits of every projection: leave out the weight_bits "
+                    "and delay_bits of single ones"
                 )
         if isinstance(self.emit, str):
             raise ValueError(f"emit must be a tuple of names, not {self.emit!r}")
         object.__setattr__(self, "emit", tuple(self.emit))
 
-    def described(self) -> dict[str, str | int | float | list[str] | None]:
+    def described(self) -> dict[str, Any]:
         """Return every field as JSON holds it."""
         return {**asdict(self), "emit": list(self.emit)}
+
+    def weight_bits_of(self, projection: str) -> int:
+        """Width of the weights of `projection`."""
+        own = self.own.get(projection, NOTHING).weight_bits
+        return self.weight_bits if own is None else own
+
+    def delay_bits_of(self, projection: str) -> int:
+        """Width of the delay words of `projection`."""
+        own = self.own.get(projection, NOTHING).delay_bits
+        return self.delay_bits if own is None else own
+
+    def resolution_of(self, projection: str) -> int | None:
+        """Return the resolution of `projection`, None for the finest that reaches."""
+        own = self.own.get(projection, NOTHING).resolution
+        return self.resolution if own is None else own
+
+    def prune_of(self, projection: str) -> float:
+        """Share of the weights of `projection` that become 0."""
+        own = self.own.get(projection, NOTHING).prune
+        return self.prune if own is None else own
 
     @property
     def largest_shift(self) -> int:
         """Largest left shift of a projection."""
         return (1 << self.scale_bits) - 1
+
+
+NOTHING = Own()
+"""Of a projection that has nothing of its own."""
+
+
+def widths(options: Options, network: Network) -> tuple[int, int]:
+    """Return the width of the widest weights and of the widest delay words of `network`."""
+    weights = [options.weight_bits_of(p.name) for p in network.projections]
+    delays = [
+        options.delay_bits_of(p.name)
+        for p in network.projections
+        if image_mode(network, p) is not Delay.NONE
+    ]
+    return max(weights, default=options.weight_bits), max(delays, default=options.delay_bits)
+
+
+def check_names(options: Options, network: Network) -> None:
+    """Refuse options for populations or projections that `network` does not have."""
+    there = [p.name for p in network.projections]
+    for name in options.own:
+        if name not in there:
+            raise ValueError(f"there is no projection {name!r}: the network has {', '.join(there)}")
+    names = [p.name for p in network.populations if p.name != network.input.name]
+    for name in options.emit:
+        if name not in names:
+            raise ValueError(f"emit names {name!r}, and the network has {', '.join(names)}")
 
 
 def options_for(
@@ -155,8 +260,8 @@ def delay_bits(chip: Chip) -> int:
     return max(axonal, chip.synapse.delay.width if ring else 0)
 
 
-def check_fits(options: Options, chip: Chip) -> None:
-    """Refuse options that ask for more than `chip` is built with.
+def check_fits(options: Options, chip: Chip, network: Network) -> None:
+    """Refuse options that ask for more for `network` than `chip` is built with.
 
     Raises
     ------
@@ -168,11 +273,18 @@ def check_fits(options: Options, chip: Chip) -> None:
         wanted, there = getattr(options, name), getattr(has, name)
         if wanted != there:
             raise ValueError(f"{name} must be that of the chip, {there}, not {wanted}")
+    weights, delays = widths(options, network)
+    asked = replace(options, weight_bits=weights, delay_bits=delays, own={}, word_bits=None)
     for name in WHOLE:
-        wanted, there = getattr(options, name), getattr(has, name)
+        wanted, there = getattr(asked, name), getattr(has, name)
         # Without delay words there is nothing for delay_bits to be too wide for.
         if wanted > there and (name != "delay_bits" or delay_bits(chip)):
             raise ValueError(f"{name} must be at most that of the chip, {there}, not {wanted}")
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, not {value}")
 
 
 def _whole(name: str, value: object, least: int, most: int) -> None:

@@ -14,11 +14,14 @@ from model.network import Floats
 from quant.calibrate import Ranges
 from quant.delays import DelayWords, delay_words, image_mode
 from quant.leak import alphas, coefficients
-from quant.options import Granularity, Options
+from quant.options import Granularity, Options, Search
 from quant.problem import Drive, Formats, Problem, Scales
 from quant.scales import scales
 
 Integrating = Lif | Readout
+
+CLIPS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Tried parts of the share of weights that may be clipped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +50,24 @@ def integrating(network: Network) -> list[Integrating]:
     return [p for p in network.populations if not isinstance(p, Input)]
 
 
-def plan(network: Network, options: Options, chip: Chip, ranges: Ranges) -> Plan:
-    """Decide delay words, leak coefficients, scales and shifts."""
+def clips(options: Options) -> tuple[float, ...]:
+    """Shares of the weights of a scale that a search tries to clip."""
+    if options.search is Search.RANGE or not options.clip:
+        return (0.0,)
+    return tuple(part * options.clip for part in CLIPS)
+
+
+def plan(
+    network: Network,
+    options: Options,
+    chip: Chip,
+    ranges: Ranges,
+    clipped: Mapping[str, tuple[float, ...]],
+) -> Plan:
+    """Decide delay words, leak coefficients, scales and shifts.
+
+    clipped : by population, the shares of its weights to try to clip, instead of `clips`.
+    """
     words = {p.name: delay_words_of(network, p, options, chip) for p in network.projections}
     leaks: dict[str, Integers] = {}
     found: dict[str, Scales] = {}
@@ -56,7 +75,8 @@ def plan(network: Network, options: Options, chip: Chip, ranges: Ranges) -> Plan
     for population in integrating(network):
         leak = coefficients(population.name, population.alpha, chip.lif, options.coefficient_bits)
         exact = np.array_equal(alphas(leak, chip.lif), population.alpha)
-        best = scales(_problem(network, population, options, chip, ranges, exact))
+        tried = clipped.get(population.name, clips(options))
+        best = scales(_problem(network, population, options, chip, ranges, exact, tried))
         leaks[population.name], found[population.name] = leak, best
         into = [p.name for p in network.projections if p.post == population.name]
         shifts.update(zip(into, best.shifts, strict=True))
@@ -73,8 +93,9 @@ def delay_words_of(
         fmt, depth = chip.axon.delay, chip.axon.neuron_steps
         if projection.pre == network.input.name:
             depth = chip.axon.channel_steps
-    bits = min(options.delay_bits, fmt.width)
-    words = delay_words(network, projection, bits, depth, options.resolution)
+    bits = min(options.delay_bits_of(projection.name), fmt.width)
+    resolution = options.resolution_of(projection.name)
+    words = delay_words(network, projection, bits, depth, resolution)
     if mode is not Delay(projection.delay) and not chip.axon.delays:
         raise ValueError(
             f"{projection.name}: its constant delay of {words.wanted.max()} steps needs axonal "
@@ -90,6 +111,7 @@ def _problem(
     chip: Chip,
     ranges: Ranges,
     exact: bool,
+    tried: tuple[float, ...],
 ) -> Problem:
     lif = isinstance(population, Lif)
     return Problem(
@@ -99,6 +121,7 @@ def _problem(
                 weights=p.weights,
                 rates=ranges.rates[p.pre],
                 count=chip.axon.count.max if p.pre == network.input.name else 1,
+                fmt=Format(options.weight_bits_of(p.name)),
             )
             for p in network.projections
             if p.post == population.name
@@ -111,18 +134,22 @@ def _problem(
         room=_room(population, options, chip, ranges),
         binding=ranges.recordings > 0,
         formats=Formats(
-            weight=Format(options.weight_bits),
             v=Format(options.membrane_bits),
             acc=chip.synapse.acc,
             bias=Format(options.bias_bits),
             largest_shift=options.largest_shift,
             rounding=options.rounding,
-            # Classes are compared with each other, so readouts share one scale.
-            granularity=options.granularity if lif else Granularity.PROJECTION,
+            granularity=options.granularity if lif else _of_readout(options),
             scale=options.scale,
-            clip=options.clip,
+            clips=tried,
         ),
     )
+
+
+def _of_readout(options: Options) -> Granularity:
+    """Classes are compared with each other, so readouts share one scale."""
+    layer = options.granularity is Granularity.LAYER
+    return Granularity.LAYER if layer else Granularity.PROJECTION
 
 
 def _room(population: Integrating, options: Options, chip: Chip, ranges: Ranges) -> Floats:

@@ -23,19 +23,22 @@ class Drive:
     """One projection, seen from the population it reaches.
 
     weights : float64[post, pre].  rates : float64[pre], mean events per step.
-    count : most events of a source in a step.
+    count : most events of a source in a step.  fmt : of a weight on the chip.
     """
 
     weights: Floats
     rates: Floats
     count: int
+    fmt: Format
 
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """Formats in use for one population, and what shares a scale."""
+    """Formats in use for one population, what shares a scale, and how scales are searched.
 
-    weight: Format
+    clips : shares of the weights of a scale to try to clip.
+    """
+
     v: Format
     acc: Format
     bias: Format
@@ -43,7 +46,7 @@ class Formats:
     rounding: Rounding
     granularity: Granularity
     scale: Scale
-    clip: float
+    clips: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +77,11 @@ class Problem:
         if self.threshold is not None:
             columns.append(self.threshold[:, None])
         return np.concatenate(columns, axis=1)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all neurons have the same scale."""
+        return self.formats.granularity is not Granularity.NEURON
 
     @property
     def rounds(self) -> NDArray[np.bool_]:
@@ -112,21 +120,37 @@ def integers(values: Floats, scale: Floats, shift: int, fmt: Format) -> tuple[In
     return np.clip(whole, fmt.min, fmt.max).astype(np.int64), whole.astype(np.int64)
 
 
-def beyond(problem: Problem, scale: Floats, drive: Drive, shift: int) -> int:
+def beyond(scale: Floats, drive: Drive, shift: int) -> int:
     """Count the weights of `drive` that do not fit their words."""
-    inside, whole = integers(drive.weights, scale[:, None], shift, problem.formats.weight)
+    inside, whole = integers(drive.weights, scale[:, None], shift, drive.fmt)
     return int((inside != whole).sum())
 
 
 def lowered(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> tuple[int, ...]:
     """Lower every shift as far as that makes no weight leave its word: it only adds precision."""
+    if problem.formats.granularity is Granularity.LAYER:
+        return _lowered_together(problem, scale, shifts)
     found = []
     for drive, shift in zip(problem.drives, shifts, strict=True):
-        clipped = beyond(problem, scale, drive, shift)
-        while shift > 0 and beyond(problem, scale, drive, shift - 1) <= clipped:
+        clipped = beyond(scale, drive, shift)
+        while shift > 0 and beyond(scale, drive, shift - 1) <= clipped:
             shift -= 1
         found.append(shift)
     return tuple(found)
+
+
+def _lowered_together(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> tuple[int, ...]:
+    """Lower the one shift of a layer as far as no weight of any projection leaves its word."""
+    if not shifts:
+        return shifts
+    shift = max(shifts)
+    clipped = [beyond(scale, drive, shift) for drive in problem.drives]
+    while shift > 0 and all(
+        beyond(scale, drive, shift - 1) <= before
+        for drive, before in zip(problem.drives, clipped, strict=True)
+    ):
+        shift -= 1
+    return (shift,) * len(shifts)
 
 
 def is_lossless(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> bool:
@@ -134,5 +158,5 @@ def is_lossless(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> boo
     exact = on_grid((problem.numbers * scale[:, None]).ravel(), 1.0)
     for drive, shift in zip(problem.drives, shifts, strict=True):
         exact &= on_grid((drive.weights * scale[:, None] * 2.0**-shift).ravel(), 1.0)
-        exact &= beyond(problem, scale, drive, shift) == 0
+        exact &= beyond(scale, drive, shift) == 0
     return exact

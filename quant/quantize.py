@@ -6,17 +6,18 @@ import numpy as np
 
 import datapath
 import model
-from datapath import Chip, Compare, Image, Kind
-from model import Lif, Network
+from datapath import Chip, Compare, Format, Image, Kind
+from model import Network
 from model.network import Population
 from quant.account import account
 from quant.calibrate import Counts, bounded, observed
-from quant.fit import chip_for, narrowed
+from quant.choose import Choices
+from quant.fit import narrowed
+from quant.image import fires_above, image_of
 from quant.leak import alphas
 from quant.loss import Loss
-from quant.options import Options, check_fits
-from quant.plan import Integrating, Plan, integrating, plan
-from quant.problem import integers
+from quant.options import Options, check_names
+from quant.prune import pruned
 
 
 def quantize(
@@ -26,7 +27,7 @@ def quantize(
 
     Every population gets scales s (membrane LSBs per float unit) that its weights, thresholds and
     biases share; each of these is rounded once, half to even.  Numbers that already lie on an
-    integer grid are kept exactly.
+    integer grid are kept exactly.  Pruning, where asked for, comes first.
 
     Parameters
     ----------
@@ -42,90 +43,23 @@ def quantize(
     Raises
     ------
     ValueError
-        The options ask for more than the chip has, the network does not fit the chip, a leak would
-        clear the state every tick, or no scale fits the formats.
+        The options ask for more than the chip has, or for outputs to be compared without
+        calibration data; they name a projection that is not there; the network does not fit the
+        chip, a leak would clear the state every tick, or no scale fits the formats.
     """
-    names = [p.name for p in integrating(network)]
-    for name in options.emit:
-        if name not in names:
-            raise ValueError(f"emit names {name!r}, and the network has {', '.join(names)}")
-    if chip is None:
-        # It has no more than the network needs, say no delay words at all.
-        built = chip_for(network, options)
-    else:
-        check_fits(options, chip)
-        built = chip
+    check_names(options, network)
+    kept = pruned(network, options)
+    largest = Format(options.count_bits, signed=False).max
     if calibration is None:
-        ranges = bounded(network, built.axon.count.max)
+        ranges = bounded(kept, largest)
     else:
-        ranges = observed(network, calibration, options.saturation)
-    decided = plan(network, options, built, ranges)
+        ranges = observed(kept, calibration, options.saturation)
+    choices = Choices(network, kept, chip, ranges, calibration)
+    decided, trials = choices.best(options)
     image = image_of(decided)
     if chip is None:
         image = narrowed(image)
-    return image, account(decided, image, calibration)
-
-
-def image_of(plan: Plan) -> Image:
-    """Write down the integers of `plan`."""
-    network = plan.network
-    return Image(
-        chip=plan.chip,
-        input_name=network.input.name,
-        channels=network.input.size,
-        units=network.input.units,
-        dt_us=max(1, round(network.dt_ms * 1000)),
-        steps=network.steps,
-        populations=tuple(_population(plan, p) for p in integrating(network)),
-        projections=tuple(_projection(plan, p) for p in network.projections),
-        labels=network.labels,
-        provenance={
-            name: value if isinstance(value, str | int) else str(float(value))
-            for name, value in network.provenance.items()
-        },
-    )
-
-
-def _population(plan: Plan, population: Integrating) -> datapath.Population:
-    scale = plan.scales[population.name].scale
-    threshold = np.zeros(population.size, np.int64)
-    reset = datapath.Reset.SUBTRACT
-    if isinstance(population, Lif):
-        reset = datapath.Reset(population.reset)
-        threshold = np.rint(population.threshold * scale).astype(np.int64)
-        if _fires_above(plan.chip, reset):
-            # u > T - 1 is u >= T, and nothing else reads the threshold.
-            threshold -= 1
-    return datapath.Population(
-        name=population.name,
-        kind=Kind.LIF if isinstance(population, Lif) else Kind.READOUT,
-        size=population.size,
-        threshold=threshold,
-        bias=np.rint(population.bias * scale).astype(np.int64),
-        coefficient=plan.coefficients[population.name],
-        reset=reset,
-        emit=population.name in plan.options.emit,
-    )
-
-
-def _fires_above(chip: Chip, reset: datapath.Reset) -> bool:
-    return chip.lif.compare is Compare.GT and reset is datapath.Reset.ZERO
-
-
-def _projection(plan: Plan, projection: model.Projection) -> datapath.Projection:
-    words, shift = plan.words[projection.name], plan.shifts[projection.name]
-    fmt = datapath.Format(plan.options.weight_bits)
-    weights, _ = integers(projection.weights, plan.scale_of(projection), shift, fmt)
-    return datapath.Projection(
-        name=projection.name,
-        pre=projection.pre,
-        post=projection.post,
-        weights=weights,
-        scale=shift,
-        delay=words.mode,
-        delays=words.words,
-        resolution=words.resolution,
-    )
+    return image, account(decided, image, network, calibration, trials)
 
 
 def dequantize(image: Image) -> Network:
@@ -160,7 +94,7 @@ def _float_population(population: datapath.Population, chip: Chip) -> Population
         return model.Readout(population.name, population.size, alpha, bias)
     threshold = population.threshold.astype(np.float64)
     if chip.lif.compare is Compare.GT:
-        if not _fires_above(chip, population.reset):
+        if not fires_above(chip, population.reset):
             raise ValueError(
                 f"{population.name}: fires above its threshold and subtracts it, which no float "
                 "network does"

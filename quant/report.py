@@ -220,12 +220,15 @@ def _mapping(figures: Figures) -> str:
             ("Projections", *(p["name"] for p in projections)),
             [
                 ["weights", *(f"{p['weights']:,}" for p in projections)],
+                ["bits of a weight", *(str(p["weight_bits"]) for p in projections)],
                 ["left shift", *(str(p["shift"]) for p in projections)],
                 ["rms error, of the rms weight", *(_relative(p) for p in projections)],
                 ["largest error, float units", *(_number(p["max_error"]) for p in projections)],
                 ["weights that became 0", *(f"{p['zeroed']:,}" for p in projections)],
+                ["of them pruned", *(f"{p['pruned']:,}" for p in projections)],
                 ["weights clipped", *(f"{p['clipped']:,}" for p in projections)],
                 ["delays", *(_mode(p) for p in projections)],
+                ["bits of a delay word", *(str(p["delay_bits"]) for p in projections)],
                 ["steps per delay word", *(str(1 << p["resolution"]) for p in projections)],
                 ["delays moved", *(f"{p['moved']:,} of {p['delays']:,}" for p in projections)],
                 ["by at most, steps", *(str(p["largest_move"]) for p in projections)],
@@ -239,8 +242,25 @@ def _mapping(figures: Figures) -> str:
             for what in ("clipped", "clamped")
             if p[what]
         ),
+        *_tried(figures),
         *(paragraph(note) for note in figures["notes"]),
     )
+
+
+def _tried(figures: Figures) -> list[str]:
+    """List what was tried on the calibration data, if anything was."""
+    rows = [
+        [t["what"], f"{t['alike']:.4f}", _percent(t["same_class"]), "yes" if t["chosen"] else ""]
+        for t in figures["trials"]
+    ]
+    if not rows:
+        return []
+    return [
+        table("Tried on the calibration data", ("what", "alike", "same class", "taken"), rows),
+        paragraph(
+            "Alike is the mean cosine of the scores of network and chip, each less its mean."
+        ),
+    ]
 
 
 def _listed(name: str, what: str, rows: list[list[int]], number: int) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from model.network import Floats
 from quant.grid import common_step
-from quant.options import Granularity, Scale
+from quant.options import Scale
 from quant.problem import Problem, Scales, is_lossless, lowered
 from quant.search import NOTHING, WORTH, expected_error, least_error, limits
 
@@ -41,10 +41,15 @@ def _integer(problem: Problem) -> Scales:
     found = _unscaled(problem)
     if not found.lossless:
         raise ValueError(
-            f"{problem.name}: its weights do not fit {problem.formats.weight} with any shift up to "
+            f"{problem.name}: its weights do not fit {_words(problem)} with any shift up to "
             f"{problem.formats.largest_shift}: give more weight_bits, or use scale = free"
         )
     return found
+
+
+def _words(problem: Problem) -> str:
+    """Name the formats of its weights, each once."""
+    return ", ".join(sorted({str(drive.fmt) for drive in problem.drives}))
 
 
 def _unscaled(problem: Problem) -> Scales:
@@ -82,7 +87,7 @@ def _holds(problem: Problem) -> bool:
 def _on_its_grid(problem: Problem) -> Scales | None:
     """Find scales at which nothing is rounded, with as many guard bits as help the leak."""
     groups = problem.numbers
-    if problem.formats.granularity is Granularity.PROJECTION:
+    if problem.shared:
         groups = groups.reshape(1, -1)
     steps = [common_step(group) if group.any() else 1.0 for group in groups]
     found = [step for step in steps if step is not None]

@@ -21,9 +21,6 @@ WORTH = 1.01
 NOTHING = 1e-12
 """Expected squared error, in squared thresholds, below which there is none."""
 
-CLIPS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Tried parts of the share of weights that may be clipped."""
-
 
 def least_error(problem: Problem) -> Scales:
     """Search the shifts; scales are the largest that fit them.
@@ -33,8 +30,7 @@ def least_error(problem: Problem) -> Scales:
     ValueError
         No scale fits the formats.
     """
-    clip = problem.formats.clip
-    reaches = [_reach(problem, share * clip) for share in (CLIPS if clip else CLIPS[:1])]
+    reaches = [_reach(problem, share) for share in problem.formats.clips]
     tried: dict[tuple[int, ...], tuple[float, Floats]] = {}
     for shifts in _candidates(problem, reaches):
         scale = _best(problem, shifts, reaches)
@@ -61,7 +57,7 @@ def _reach(problem: Problem, clip: float) -> Reach:
     found = []
     for drive in problem.drives:
         size = np.abs(drive.weights)
-        if problem.formats.granularity is Granularity.PROJECTION:
+        if problem.shared:
             size = size.reshape(1, -1)
         # A hair more, so that one in a hundred is one of a hundred.
         last = size.shape[1] - 1 - int(clip * size.shape[1] + 1e-9)
@@ -72,14 +68,17 @@ def _reach(problem: Problem, clip: float) -> Reach:
 
 def _candidates(problem: Problem, reaches: list[Reach]) -> Iterator[tuple[int, ...]]:
     """Shifts at which some projection fills its words, the others following."""
-    top, most = problem.formats.weight.max, problem.formats.largest_shift
+    most = problem.formats.largest_shift
+    top = np.array([drive.fmt.max for drive in problem.drives], np.float64)
     seen: set[tuple[int, ...]] = set()
     for rows in (f(reach, axis=1) for reach in reaches if reach for f in (np.max, np.median)):
-        for filled in sorted({*(top / rows[rows > 0]), 1.0}):
+        for filled in sorted({*(top[rows > 0] / rows[rows > 0]), 1.0}):
             for more in range(most + 1):
                 with np.errstate(divide="ignore"):
                     # A hair less, so that the projection that fills its words fits them.
                     needed = np.ceil(np.log2(filled * 2.0**more * rows / top) - 1e-9)
+                if problem.formats.granularity is Granularity.LAYER:
+                    needed = np.full_like(needed, needed.max(initial=0))
                 seen.add(tuple(int(e) for e in np.clip(needed, 0, most)))
     yield from sorted(seen or {(0,) * len(problem.drives)})
 
@@ -90,13 +89,13 @@ def _best(problem: Problem, shifts: tuple[int, ...], reaches: list[Reach]) -> Fl
     for reach in reaches:
         limit = limits(problem, shifts, guarded=min(shifts, default=0) > 0)
         with np.errstate(divide="ignore"):
-            for largest, shift in zip(reach, shifts, strict=True):
-                limit = np.minimum(limit, problem.formats.weight.max * 2.0**shift / largest)
+            for drive, largest, shift in zip(problem.drives, reach, shifts, strict=True):
+                limit = np.minimum(limit, drive.fmt.max * 2.0**shift / largest)
         scale = _snapped(problem, limit)
         if not np.all(scale > 0):
             continue
         error = expected_error(problem, scale, shifts)
-        if problem.formats.granularity is Granularity.PROJECTION:
+        if problem.shared:
             error = np.full_like(error, error.mean())
         best = scale if best is None else np.where(error < least, scale, best)
         least = np.minimum(least, error)
@@ -131,7 +130,7 @@ def limits(problem: Problem, shifts: tuple[int, ...], *, guarded: bool) -> Float
 
 def _snapped(problem: Problem, limit: Floats) -> Floats:
     """Largest scales below `limit` that the granularity and the options allow."""
-    if problem.formats.granularity is Granularity.PROJECTION:
+    if problem.shared:
         limit = np.full_like(limit, limit.min())
     # Nothing limits a readout without weights.
     limit = np.where(np.isinf(limit), 1.0, limit)
@@ -143,7 +142,7 @@ def _snapped(problem: Problem, limit: Floats) -> Floats:
         return limit
     # A free scale is lowered until the (smallest) threshold is whole: it is then not rounded.
     unit = problem.threshold
-    if problem.formats.granularity is Granularity.PROJECTION:
+    if problem.shared:
         unit = np.full_like(unit, unit.min())
     return np.where(limit * unit >= 1, np.floor(limit * unit) / unit, limit)
 
@@ -158,7 +157,7 @@ def expected_error(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> 
     error = np.zeros_like(problem.bias)
     column = scale[:, None]
     for drive, shift in zip(problem.drives, shifts, strict=True):
-        rounded, _ = integers(drive.weights, column, shift, problem.formats.weight)
+        rounded, _ = integers(drive.weights, column, shift, drive.fmt)
         wrong = (rounded * (2.0**shift / column) - drive.weights) ** 2
         error += white * (wrong @ drive.rates) + steady**2 * (wrong @ drive.rates**2)
     error += (steady * (np.rint(problem.bias * scale) / scale - problem.bias)) ** 2

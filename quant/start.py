@@ -10,11 +10,11 @@ from datapath import Image
 from model import Network
 from quant.calibrate import bounded
 from quant.fit import chip_for
+from quant.image import image_of
 from quant.leak import coefficients
 from quant.options import Options
 from quant.plan import Plan, delay_words_of, integrating
 from quant.problem import Scales
-from quant.quantize import image_of
 
 LARGEST = 0.5
 """The largest weight in float units, where nothing else is said."""

@@ -172,6 +172,18 @@ def test_image_of_a_chip_that_fits_is_read_back_with_its_network(house):
     assert [p.emit for p in datapath.files.load("c.ranvier").populations] == [True, False]
 
 
+def test_mixed_bits_and_pruning_are_said_line_by_line(house):
+    said = done(
+        "quantize", "network.npz", "-o", "mixed.ranvier", "--weight-bits", "6",
+        "--weight-bits", "hidden_to_readout=4", "--prune", "input_to_hidden=0.5",
+    )  # fmt: skip
+    weights = model.load("network.npz").projections[0].weights
+    assert f"{weights.size} 6-bit weights" in said
+    assert f"({weights.size // 2} pruned)" in said
+    assert " 4-bit weights" in said
+    assert datapath.files.load("mixed.ranvier").chip.synapse.weight.width == 6
+
+
 def test_export_lists_its_files_and_reads_back(house):
     listed = done("export", "image.ranvier", "out/").split()
     there = sorted(f"out/{name}" for name in os.listdir("out"))
@@ -421,6 +433,12 @@ def test_options_no_chip_has(house):
         "5, not 6",
         ("--lanes", "0"): "lanes must be a whole number from 1 to 1024, not 0",
         ("--headroom", "nan"): "headroom must be at least 1, not nan",
+        ("--weight-bits", "x=4"): "there is no projection 'x': the network has input_to_hidden, "
+        "hidden_to_readout",
+        ("--prune", "1"): "prune must be at least 0 and below 1, not 1.0",
+        ("--delay-bits", "few"): "--delay-bits must be a whole number, or PROJECTION= and one, not "
+        "'few'",
+        ("--word-bits", "2"): "word_bits must be a whole number from 3 to 48, not 2",
         ("--resolution", "99"): "resolution must be a whole number from 0 to 15, not 99",
         (
             "--coefficient-bits",

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from quant import Loss, PopulationLoss, ProjectionLoss
+from quant import Loss, PopulationLoss, ProjectionLoss, Trial
 
 LOSS = Loss(
     options={"membrane_bits": 8, "emit": ["a"], "resolution": None},
@@ -15,12 +15,15 @@ LOSS = Loss(
     projections=(
         ProjectionLoss(
             name="p",
+            weight_bits=5,
+            delay_bits=4,
             shift=1,
             weights=6,
             max_error=0.25,
             rms_error=0.125,
             rms_weight=1.0,
-            zeroed=0,
+            zeroed=3,
+            pruned=2,
             clipped=((0, 1, 9, 7),),
             mode_wanted="axonal",
             mode="axonal",
@@ -48,6 +51,7 @@ LOSS = Loss(
             silent_applied=(0,),
         ),
     ),
+    trials=(Trial("split", 0.9375, 0.75, chosen=True),),
     notes=("so it is",),
 )
 
@@ -78,6 +82,21 @@ def test_parts_are_found_by_name():
     assert LOSS.population("a").span == 8
 
 
+def test_a_loss_of_version_1_has_the_same_bits_for_all_and_tried_nothing():
+    old = json.loads(LOSS.to_json())
+    old.update(version=1, options={"weight_bits": 8, "delay_bits": 6})
+    del old["trials"]
+    for name in ("weight_bits", "delay_bits", "pruned"):
+        del old["projections"][0][name]
+    read = Loss.from_json(json.dumps(old))
+    assert read.trials == ()
+    p = read.projection("p")
+    assert (p.weight_bits, p.delay_bits, p.pruned) == (8, 6, 0)
+    del old["options"]["weight_bits"]
+    with pytest.raises(ValueError, match=r"^loss.projections\[0\].weight_bits must be of type int"):
+        Loss.from_json(json.dumps(old))
+
+
 def damaged(change):
     described = json.loads(LOSS.to_json())
     change(described)
@@ -91,7 +110,7 @@ def damaged(change):
         ("[" * 100_000, "a loss must be JSON text"),
         ("[]", "a loss must say that its format is 'ranvier loss'"),
         (damaged(lambda d: d.update(format="x")), "a loss must say that its format is"),
-        (damaged(lambda d: d.update(version=2)), "only version 1 of a loss can be read"),
+        (damaged(lambda d: d.update(version=3)), "only versions 1 and 2 of a loss can be read"),
         (damaged(lambda d: d.pop("notes")), "loss must be an object of options, dt_ms"),
         (damaged(lambda d: d.update(more=1)), "loss must be an object of options, dt_ms"),
         (damaged(lambda d: d.update(recordings=True)), "loss.recordings must be of type int"),

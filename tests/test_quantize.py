@@ -10,7 +10,7 @@ from datapath import Chip, Compare, Format, Leak, Rounding
 from datapath.catalog import DIGITS_AXONAL, DIGITS_SYNAPTIC
 from emulator.chip import run
 from model import Delay, Input, Lif, Network, Projection, Readout, Reset, simulate
-from quant import Granularity, Options, Scale, chip_for, dequantize, options_for, quantize
+from quant import Granularity, Options, Scale, Search, chip_for, dequantize, options_for, quantize
 from quant.calibrate import before_reset, observed, with_mirrors
 from quant.problem import integers
 
@@ -218,7 +218,7 @@ def test_nothing_is_clipped_unless_asked():
 def test_what_is_clipped_is_listed_one_by_one():
     # Clipping one weight in 400 makes the units of all others a third smaller.
     weights = np.concatenate([np.linspace(0.15, 0.3, 399), [0.45]])[None]
-    image, loss = to_float(weight_bits=4, clip=0.0025)(small(weights))
+    image, loss = to_float(weight_bits=4, search=Search.WEIGHTS, clip=0.0025)(small(weights))
     (listed,) = loss.projection("first").clipped
     assert listed[:2] == (0, 399)
     assert listed[2] > 7
@@ -227,7 +227,7 @@ def test_what_is_clipped_is_listed_one_by_one():
 
 def test_clipping_that_would_not_pay_is_not_done():
     weights = np.concatenate([np.full(99, 0.3) * np.linspace(0.5, 1, 99), [1.0]])[None]
-    _, loss = to_float(weight_bits=4, clip=0.01)(small(weights))
+    _, loss = to_float(weight_bits=4, search=Search.WEIGHTS, clip=0.01)(small(weights))
     assert loss.projection("first").clipped == ()
 
 
@@ -538,7 +538,7 @@ VARIANTS = [
     {"granularity": Granularity.PROJECTION, "lanes": 1, "rounding": Rounding.FLOOR},
     {"weight_bits": 4, "delay_bits": 3, "scale": Scale.POWER_OF_TWO, "membrane_bits": 20},
     {"weight_bits": 12, "resolution": 2, "membrane_bits": 24, "rounding": Rounding.ZERO},
-    {"weight_bits": 5, "clip": 0.1, "lanes": 4},
+    {"weight_bits": 5, "search": Search.WEIGHTS, "clip": 0.1, "lanes": 4},
 ]
 
 
@@ -556,7 +556,7 @@ def test_errors_stay_within_half_a_unit(seed, changed):
             assert abs(applied) < abs(wanted)
             error[j, i] = 0
         assert (error <= unit / 2 * (1 + 1e-9)).all()
-        assert not lost.clipped or "clip" in changed
+        assert not lost.clipped or "search" in changed
         steps = image.steps_of(on_chip) - network.steps_of(projection)
         assert np.abs(steps).max() < (1 << on_chip.resolution) or lost.clamped
     for population in network.populations[1:3]:
@@ -688,7 +688,7 @@ def test_the_network_is_left_as_it_was():
     ]
     before = [a.copy() for a in arrays]
     given = counts.copy()
-    to_float(calibration=counts, clip=0.1, weight_bits=4)(network)
+    to_float(calibration=counts, search=Search.OUTPUTS, prune=0.1, weight_bits=4)(network)
     assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
     assert np.array_equal(counts, given)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ranvier.mapping import asked, of_projections
 from ranvier.options import as_json
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 @click.argument("network")
 @click.option("--output", "-o", type=click.Path(), required=True, help="Image to write: X.ranvier.")
 @click.option("--chip", help="A catalogue name, chip.json or image.  [default: one that fits]")
-@click.option("--weight-bits", type=int, help="[default: 8, or the chip's]")
-@click.option("--delay-bits", type=int, help="[default: 6, or the chip's]")
+@of_projections("weight_bits", "delay_bits")
+@click.option("--word-bits", type=int, help="Of weight and delay together; data decide the split.")
 @click.option("--membrane-bits", type=int, help="[default: 20, or the chip's]")
 @click.option("--coefficient-bits", type=int, help="Of the leak.  [default: 9, or the chip's]")
 @click.option("--count-bits", type=int, help="Of an input event.  [default: 5, or the chip's]")
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--leak", type=click.Choice(["multiply", "shift"]), help="[default: multiply]")
 @click.option(
     "--granularity",
-    type=click.Choice(["projection", "neuron"]),
+    type=click.Choice(["layer", "projection", "neuron"]),
     default="neuron",
     show_default=True,
     help="Which synapses share a scale.",
@@ -37,7 +38,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="What a scale may be.",
 )
-@click.option("--resolution", type=int, help="log2 of the steps of a delay word.  [default: auto]")
+@click.option(
+    "--search",
+    type=click.Choice(["range", "weights", "outputs"]),
+    default="range",
+    show_default=True,
+    help="What scales are chosen by: no clipping, least error, or the chip's answers to the data.",
+)
+@click.option(
+    "--clip",
+    type=float,
+    default=0.25,
+    show_default=True,
+    help="Share of the weights that a search may clip.",
+)
+@of_projections("resolution", "prune")
 @click.option("--headroom", type=float, default=1.5, show_default=True, help="Of the membranes.")
 @click.option("--emit", multiple=True, metavar="POPULATION", help="Let its spikes leave the chip.")
 @click.option("--calibrate", metavar="DATA", help="Typical recordings; decides the membrane scale.")
@@ -53,8 +68,9 @@ def command(
     network: str,
     output: str,
     chip: str | None,
-    weight_bits: int | None,
-    delay_bits: int | None,
+    weight_bits: tuple[str, ...],
+    delay_bits: tuple[str, ...],
+    word_bits: int | None,
     membrane_bits: int | None,
     coefficient_bits: int | None,
     count_bits: int | None,
@@ -62,7 +78,10 @@ def command(
     leak: str | None,
     granularity: str,
     scale: str,
-    resolution: int | None,
+    search: str,
+    clip: float,
+    resolution: tuple[str, ...],
+    prune: tuple[str, ...],
     headroom: float,
     emit: tuple[str, ...],
     calibrate: str | None,
@@ -74,7 +93,7 @@ def command(
 
     import datapath.files
     from datapath import Leak
-    from quant import Granularity, Scale, options_for, quantize
+    from quant import Granularity, Scale, Search, options_for, quantize
     from ranvier.defaults import OPTIONS
     from ranvier.sources import (
         LOSS,
@@ -98,8 +117,6 @@ def command(
 
     options = replace(
         options,
-        weight_bits=chosen("weight_bits", weight_bits),
-        delay_bits=chosen("delay_bits", delay_bits),
         membrane_bits=chosen("membrane_bits", membrane_bits),
         coefficient_bits=chosen("coefficient_bits", coefficient_bits),
         count_bits=chosen("count_bits", count_bits),
@@ -107,10 +124,19 @@ def command(
         leak=options.leak if leak is None else Leak(leak),
         granularity=Granularity(granularity),
         scale=Scale(scale),
-        resolution=resolution,
+        search=Search(search),
+        clip=clip,
         headroom=headroom,
         emit=emit,
     )
+    own = {
+        "weight_bits": weight_bits,
+        "delay_bits": delay_bits,
+        "resolution": resolution,
+        "prune": prune,
+    }
+    # Last: bits of single projections and a word to share out exclude each other.
+    options = replace(asked(options, own), word_bits=word_bits)
     floats = open_network(network)
     calibration = None
     if calibrate is not None:
@@ -124,13 +150,17 @@ def command(
 
 def summary(loss: Loss) -> list[str]:
     """Say what changed, a line per projection and population, then the notes."""
-    lines = []
+    lines = [*tried(loss)]
+    mixed = len({(p.weight_bits, p.delay_bits) for p in loss.projections}) > 1
     for p in loss.projections:
         moved = sum(count for steps, count in p.moved if steps)
+        bits = f"{p.weight_bits}-bit " if mixed else ""
+        words = f"{p.delay_bits}-bit " if mixed and p.delay_bits else ""
+        pruned = f" ({p.pruned} pruned)" if p.pruned else ""
         lines.append(
-            f"{p.name}: {p.weights} weights, rms error {p.rms_error:.2g} of {p.rms_weight:.2g}, "
-            f"{p.zeroed} became 0, {len(p.clipped)} clipped; {p.mode} delays, {moved} moved, "
-            f"{len(p.clamped)} clamped"
+            f"{p.name}: {p.weights} {bits}weights, rms error {p.rms_error:.2g} of "
+            f"{p.rms_weight:.2g}, {p.zeroed} became 0{pruned}, {len(p.clipped)} clipped; "
+            f"{words}{p.mode} delays, {moved} moved, {len(p.clamped)} clamped"
         )
         if p.clamped:
             *_, wanted, applied = max(p.clamped, key=lambda entry: entry[-2])
@@ -147,3 +177,12 @@ def summary(loss: Loss) -> list[str]:
             f"{len(q.silent_applied)} on the chip"
         )
     return [*lines, *loss.notes]
+
+
+def tried(loss: Loss) -> list[str]:
+    """Say what was tried on the calibration data, a line each, and what was chosen."""
+    return [
+        f"{'*' if trial.chosen else ' '} {trial.what}: answers {trial.alike:.4f} alike, same class "
+        f"in {100 * trial.same_class:.2f} %"
+        for trial in loss.trials
+    ]
