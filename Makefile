@@ -11,6 +11,9 @@ export COCOTB_REWRITE_ASSERTION_FILES := test_*.py
 unexport PYTHONDONTWRITEBYTECODE
 
 BLOCK ?=
+# Processes that tests and benches are spread over; `auto` is one per core.
+WORKERS ?= auto
+PYTEST := pytest -n $(WORKERS) --dist worksteal
 
 help:     ## list the targets
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,10 +24,10 @@ ready:
 check: ready    ## lint, formatting, types
 	ruff check . && ruff format --check . && mypy
 test: ready     ## every room except the benches; no simulator needed
-	pytest tests
+	$(PYTEST) tests
 sim: ready      ## gates against emulator, bit for bit (BLOCK=lif for one)
-	SIM=icarus pytest $(if $(BLOCK),sim/test_$(BLOCK).py,sim)
-	$(if $(filter-out chip,$(BLOCK)),,SIM=verilator pytest sim/test_chip.py)
+	SIM=icarus $(PYTEST) $(if $(BLOCK),sim/test_$(BLOCK).py,sim)
+	$(if $(filter-out chip,$(BLOCK)),,SIM=verilator $(PYTEST) sim/test_chip.py)
 demo: ready     ## a trained network to a verified chip, on embedded data
 	ranvier demo
 mutants: ready  ## change the gates one line at a time; every bench must notice

@@ -97,7 +97,7 @@ install_locked() {
         pip install -q --no-index --no-deps --no-build-isolation -e . &&
         "$VENV/bin/python" tools/intact.py &&
         env -u PYTHONDONTWRITEBYTECODE "$VENV/bin/python" - <<'PY'
-import amaranth.sim, cocotb, h5py, hypothesis, matplotlib.pyplot, numba, pytest, rich, scipy.signal
+import amaranth.sim, cocotb, h5py, hypothesis, matplotlib.pyplot, numba, pytest, rich, scipy.signal, xdist
 PY
 }
 
