@@ -20,10 +20,12 @@ from emulator.kernels.rules import (
     DELAYS,
     DRIVE_SHIFT,
     FEEDBACK,
+    FEW,
     IS_READOUT,
     IS_SYNAPTIC,
     LARGEST,
     LEARNS,
+    PAIR,
     PASSABLE,
     POST,
     RESOLUTION,
@@ -141,6 +143,14 @@ def largest_of(rows, row, first, ticks, live):
 
 
 @pasted
+def pair_rows(s, n):
+    """Write signals and slopes of neuron `n` side by side into words."""
+    row = np.uint64(n)
+    for t in range(np.uint64(s.pairs.shape[1])):
+        s.pairs[row, t] = (np.int64(s.slope_rows[row, t]) << PAIR) + s.signal_rows[row, t]
+
+
+@pasted
 def sweep_slopes(rules, s):
     """Derive all signals in time; return whether one was out of range."""
     taps, beyond, ticks = rules.taps.shape[0], False, s.live.shape[1]
@@ -157,24 +167,35 @@ def sweep_slopes(rules, s):
             )  # fmt: skip
             s.largest_signal[n] = largest_of(s.signal_rows, n, taps, ticks, s.live[p])
             s.largest_slope[n] = largest_of(s.slope_rows, n, taps, ticks, s.live[p])
+            pair_rows(s, n)
     return beyond
+
+
+@inner
+def list_times(s, source, t, count):
+    """Write down `count` spikes of a source in tick `t`, as far as there is room."""
+    i, first = np.uint64(source), s.times[source]
+    for k in range(first, min(first + count, FEW)):
+        s.spikes[i, np.uint64(k)] = t
+    s.times[i] = first + count
 
 
 @pasted
 def list_trains(rules, s, channels, trace, starts, channel, count):
-    """Write down the spikes of every source, tick by tick, and how many there are."""
+    """Write down the spikes of every source, tick by tick, how many there are and the first few."""
     s.trains[:channels] = 0
     s.times[:] = 0
     for t in range(trace.shape[1]):
         for e in range(starts[t], starts[t + 1]):
             s.trains[channel[e], t] = count[e]
-            s.times[channel[e]] += count[e]
+            list_times(s, channel[e], t, count[e])
         for p in range(rules.populations.shape[0]):
             first = rules.populations[p, BEGIN]
             for n in range(np.uint64(first), np.uint64(first + rules.populations[p, SIZE])):
                 fired = trace[V, t, n] != trace[U, t, n]
                 s.trains[np.uint64(channels) + n, np.uint64(t)] = fired
-                s.times[np.uint64(channels) + n] += fired
+                if fired:
+                    list_times(s, channels + n, t, 1)
 
 
 @inner
@@ -236,6 +257,26 @@ def correlate(trains, source, rows, neuron, first, zero):
 
 
 @inner
+def correlate_both(trains, source, rows, others, neuron, first, zero):
+    """Do so for two kinds of rows in one pass; return both sums."""
+    i, n, at, other = np.uint64(source), np.uint64(neuron), np.uint64(first), zero
+    for t in range(np.uint64(trains.shape[1])):
+        zero = like(zero + trains[i, t] * rows[n, at + t], zero)
+        other = like(other + trains[i, t] * others[n, at + t], other)
+    return zero, other
+
+
+@inner
+def correlate_few(spikes, source, times, pairs, neuron, first, zero):
+    """Do so for the few ticks of `spikes`; return the sums of signals and of slopes."""
+    i, n, at, total = np.uint64(source), np.uint64(neuron), np.uint64(first), 0
+    for k in range(np.uint64(times)):
+        total += pairs[n, at + spikes[i, k]]
+    signal = like(total, zero)
+    return signal, like((total - signal) >> PAIR, zero)
+
+
+@inner
 def credit_spikes(trains, source, rows, neuron, first, gradients, at, fmt):
     """Give a synapse its credit spike by spike, the last one first, saturating on the way.
 
@@ -250,50 +291,70 @@ def credit_spikes(trains, source, rows, neuron, first, gradients, at, fmt):
 
 
 @inner
-def credit_row(
-    trains, first, end, times, rows, neuron, taps, ticks, row, largest, sums, gradients, fmt
-):
+def credit_sum(total, change, narrow, trains, source, rows, neuron, first, gradients, at, fmt):
+    """Give a synapse its credit, which is `total` if nothing on the way to it is out of range.
+
+    change : no sum of credits is larger.  narrow : nor is one that the type of `total` holds.
+    Returns whether its gradient was out of range.
+    """
+    if change < narrow and abs(gradients[at]) + change < 1 << (fmt.width - 1):
+        gradients[at] += total
+        return False
+    return credit_spikes(trains, source, rows, neuron, np.int64(first), gradients, at, fmt)
+
+
+@inner
+def credit_row(rules, master, s, first, end, neuron, row, signal_most, slope_most):
     """Give the synapses of sources `first` to `end - 1` and one neuron the credit of a recording.
 
-    rows : signals or slopes, none larger than `largest`.  row : of the synapses in `ticks` and
-    `gradients`.  sums : of a type that holds sums.  Returns whether a gradient was out of range.
+    row : of the synapses in `master`.  signal_most, slope_most : the largest of the neuron, 0 if it
+    teaches nothing.  Returns whether a gradient was out of range.
     """
     beyond, begin, at, n = False, np.uint64(first), np.uint64(row), np.uint64(neuron)
-    spare, narrow = np.uint64(taps), 1 << (8 * sums.itemsize - 1)
-    most = 1 << (fmt.width - 1)
+    spare, narrow = np.uint64(rules.taps.shape[0]), 1 << (8 * s.sums.itemsize - 1)
+    zero, paired = s.sums.dtype.type(0), s.pairs.shape[1] > 0
     for i in range(begin, np.uint64(end)):
-        change = times[i] * largest
-        if change:
-            synapse = at + i - begin
-            column = spare + np.uint64(ticks[synapse])
-            if change < narrow and abs(gradients[synapse]) + change < most:
-                gradients[synapse] += correlate(trains, i, rows, n, column, sums.dtype.type(0))
-            else:
-                beyond |= credit_spikes(
-                    trains, i, rows, n, np.int64(column), gradients, synapse, fmt
-                )
+        if not s.times[i]:
+            continue
+        synapse = at + i - begin
+        column, signal, slope = spare + np.uint64(master.ticks[synapse]), zero, zero
+        if paired and s.times[i] <= FEW:
+            signal, slope = correlate_few(s.spikes, i, s.times[i], s.pairs, n, column, zero)
+        elif signal_most and slope_most:
+            signal, slope = correlate_both(
+                s.trains, i, s.signal_rows, s.slope_rows, n, column, zero
+            )
+        elif signal_most:
+            signal = correlate(s.trains, i, s.signal_rows, n, column, zero)
+        else:
+            slope = correlate(s.trains, i, s.slope_rows, n, column, zero)
+        if signal_most:
+            beyond |= credit_sum(
+                signal, s.times[i] * signal_most, narrow, s.trains, i, s.signal_rows, n, column,
+                master.weight_gradients, synapse, rules.formats.weight_gradient,
+            )  # fmt: skip
+        if slope_most:
+            beyond |= credit_sum(
+                slope, s.times[i] * slope_most, narrow, s.trains, i, s.slope_rows, n, column,
+                master.delay_gradients, synapse, rules.formats.delay_gradient,
+            )  # fmt: skip
     return beyond
 
 
 @pasted
 def credit_neuron(rules, master, s, q, j, begin, end):
     """Give the synapses of sources `begin` to `end - 1` of projection `q` and neuron `j` theirs."""
-    beyond, n = False, rules.populations[rules.projections[q, POST], BEGIN] + j
-    first, last = rules.projections[q, SOURCE] + begin, rules.projections[q, SOURCE] + end
+    n = rules.populations[rules.projections[q, POST], BEGIN] + j
+    source = rules.projections[q, SOURCE]
     row = rules.projections[q, SYNAPSES] + j * rules.projections[q, SOURCES] + begin
-    if rules.projections[q, WEIGHTS] and s.largest_signal[n]:
-        beyond |= credit_row(
-            s.trains, first, last, s.times, s.signal_rows, n, rules.taps.shape[0],
-            master.ticks, row, s.largest_signal[n], s.sums,
-            master.weight_gradients, rules.formats.weight_gradient,
-        )  # fmt: skip
-    if rules.projections[q, DELAYS] and rules.projections[q, IS_SYNAPTIC] and s.largest_slope[n]:
-        beyond |= credit_row(
-            s.trains, first, last, s.times, s.slope_rows, n, rules.taps.shape[0],
-            master.ticks, row, s.largest_slope[n], s.sums,
-            master.delay_gradients, rules.formats.delay_gradient,
-        )  # fmt: skip
-    return beyond
+    delays = rules.projections[q, DELAYS] and rules.projections[q, IS_SYNAPTIC]
+    signal_most = s.largest_signal[n] if rules.projections[q, WEIGHTS] else 0
+    slope_most = s.largest_slope[n] if delays else 0
+    if not (signal_most or slope_most):
+        return False
+    return credit_row(
+        rules, master, s, source + begin, source + end, n, row, signal_most, slope_most
+    )
 
 
 @pasted

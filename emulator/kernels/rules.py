@@ -23,8 +23,14 @@ from emulator.kernels.tables import FIRST, NOWHERE, Tables
 
 Integers = NDArray[np.int64]
 
-STRIDE = 32
+STRIDE = 16
 """Ticks of a spike train come in groups of so many, which is a round of the loop over them."""
+
+FEW = 16
+"""Spikes of a source that are added up one by one, and not tick by tick."""
+
+PAIR = 32
+"""Bits of the lower number of a pair, and of the sums of such numbers."""
 
 NARROW = 16
 """Bits of small signals, slopes and counts; int32 holds sums of their products, within bounds."""
@@ -140,7 +146,7 @@ class Sweep(NamedTuple):
     """What the sweep over one recording leaves for its gradients, and scratch.
 
     Narrow sweeps have int16 `trains`, `signal_rows` and `slope_rows` and an int32 `sums`, wide ones
-    int64.
+    int64, and no `pairs`.
     """
 
     # [tick][neuron], and the sum of all errors of a tick.
@@ -151,12 +157,14 @@ class Sweep(NamedTuple):
     # [neuron][tick], tick 0 being in column `taps`, and the largest of every neuron.
     signal_rows: NDArray[np.int16] | Integers
     slope_rows: NDArray[np.int16] | Integers
+    pairs: Integers  # the same two side by side, the signal below
     largest_signal: Integers
     largest_slope: Integers
     live: NDArray[np.uint8]  # [population][tick]: whether any of the two is not 0
     # [source][tick]: channels, then neurons; nothing after the last tick; and how many they are.
     trains: NDArray[np.int16] | Integers
     times: Integers
+    spikes: NDArray[np.uint32]  # [source][FEW]: the ticks of the first ones
     activity: Integers  # of every neuron
     drive: Integers  # of every neuron
     total: Integers  # of every neuron or tick
@@ -395,11 +403,13 @@ class Layout:
             signals=np.zeros((steps, neurons), np.int64),
             signal_rows=np.zeros((neurons, width), small),
             slope_rows=np.zeros((neurons, width), small),
+            pairs=np.zeros((neurons, width * (small is np.int16)), np.int64),
             largest_signal=np.zeros(neurons, np.int64),
             largest_slope=np.zeros(neurons, np.int64),
             live=np.zeros((len(self.image.populations), steps + taps), np.uint8),
             trains=np.zeros((channels + neurons, whole), small),
             times=np.zeros(channels + neurons, np.int64),
+            spikes=np.zeros((channels + neurons, FEW), np.uint32),
             activity=np.zeros(neurons, np.int64),
             drive=np.zeros(neurons, np.int64),
             total=np.zeros(max(neurons, width), np.int64),
