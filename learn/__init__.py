@@ -4,6 +4,7 @@ Imports model and events, no other room.
 """
 
 from learn.examples import Examples
+from learn.grids import Grid, Grids
 from learn.initial import make_network
 from learn.rule import Eligibility, ErrorKind, Feedback, Optimizer, Rule, Taps
 from learn.three_factor import Epoch, Result, classify, train
@@ -14,6 +15,8 @@ __all__ = [
     "ErrorKind",
     "Examples",
     "Feedback",
+    "Grid",
+    "Grids",
     "Optimizer",
     "Result",
     "Rule",

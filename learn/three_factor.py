@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from learn.checkpoint import Checkpoint, restore, store
 from learn.examples import Examples
 from learn.gradient import Gradient, Parameters
+from learn.grids import Grids, Rounded
 from learn.optimizer import Descent
 from learn.rule import Rule
 from model import Lif, Network
@@ -77,6 +78,7 @@ def train(
     epochs: int,
     seed: int,
     held_out: Examples | None = None,
+    grids: Grids | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> Result:
@@ -90,6 +92,8 @@ def train(
     ----------
     held_out : recordings never trained on, by which the epoch is chosen: for an honest figure
         take other speakers, and never the test set.
+    grids : what a chip will hold: the forward pass sees numbers rounded to it, and so does the
+        resulting network (`learn.grids`).
     checkpoint : file that is written after every epoch.  If it exists, the run is continued
         from it, and ends with the very result of an uninterrupted run.
     progress : called after every epoch, when its checkpoint has been written.
@@ -97,7 +101,8 @@ def train(
     Raises
     ------
     ValueError
-        Recordings or labels do not fit the network, or the checkpoint belongs to another run.
+        Recordings, labels or grids do not fit the network, or the checkpoint belongs to another
+        run.
     OSError
         The checkpoint cannot be written.
     """
@@ -108,7 +113,7 @@ def train(
     examples.check(network)
     if held_out is not None:
         held_out.check(network)
-    training = _Training(network, examples, rule, epochs, seed, held_out)
+    training = _Training(network, examples, rule, epochs, seed, held_out, grids)
     path = None if checkpoint is None else Path(checkpoint)
     run = {} if path is None else training.identity()
     if path is not None and path.exists():
@@ -150,6 +155,7 @@ class _Training:
         epochs: int,
         seed: int,
         held_out: Examples | None,
+        grids: Grids | None,
     ) -> None:
         self.network, self.examples, self.rule = network, examples, rule
         self.epochs, self.seed, self.held_out = epochs, seed, held_out
@@ -158,6 +164,9 @@ class _Training:
             name: Descent(rule.optimizer, values, rule.momentum)
             for name, values in self.gradient.initial._asdict().items()
         }
+        self.rounded = None if grids is None else Rounded(network, grids)
+        if self.rounded is not None:
+            self.rounded.clamp(self._parameters())
         self.rng = np.random.default_rng(seed)
         self.updates = 0
         self.history: list[Epoch] = []
@@ -167,6 +176,11 @@ class _Training:
 
     def _parameters(self) -> Parameters:
         return Parameters(*(descent.values for descent in self.descents.values()))
+
+    def _applied(self) -> Parameters:
+        """Return what the forward pass sees."""
+        masters = self._parameters()
+        return masters if self.rounded is None else self.rounded.applied(masters)
 
     def _copy(self) -> Parameters:
         return Parameters(*(values.copy() for values in self._parameters()))
@@ -181,7 +195,7 @@ class _Training:
             chosen = order[first : first + self.rule.batch]
             shift = self.rule.channel_shift
             shifts = self.rng.integers(-shift, shift, chosen.size, endpoint=True)
-            outcome = self.gradient.run(self._parameters(), self.examples, chosen, shifts, sigma)
+            outcome = self.gradient.run(self._applied(), self.examples, chosen, shifts, sigma)
             self._update(outcome.gradient, chosen.size)
             loss += float(outcome.losses.sum())
             right += int((outcome.classes == self.examples.labels[chosen]).sum())
@@ -207,6 +221,8 @@ class _Training:
         if rule.delay_rate > 0:
             delays = self.descents["delays"].values
             np.clip(delays, layout.smallest_delays, layout.largest_delays, out=delays)
+        if self.rounded is not None:
+            self.rounded.clamp(self._parameters())
 
     def _record(self, sigma: float, loss: float, right: int, emitted: NDArray[np.int64]) -> None:
         spikes_of_one = len(self.examples) * self.network.steps
@@ -235,12 +251,15 @@ class _Training:
     def _held_out_accuracy(self) -> float | None:
         if self.held_out is None:
             return None
-        classes = _classes(self.gradient, self._parameters(), self.held_out)
+        classes = _classes(self.gradient, self._applied(), self.held_out)
         return float((classes == self.held_out.labels).mean())
 
     def best_network(self) -> Network:
         """Return the network of the best epoch, with its provenance."""
-        made = rebuild(self.network, *(values.astype(np.float64) for values in self.best))
+        if self.rounded is None:
+            made = rebuild(self.network, *(values.astype(np.float64) for values in self.best))
+        else:
+            made = self.rounded.network(self.best)
         score = self.history[self.best_epoch - 1].held_out_accuracy
         provenance = {
             **self.network.provenance,
@@ -271,6 +290,7 @@ class _Training:
             "network": sha.hexdigest(),
             "examples": self.examples.digest(),
             "held_out": None if self.held_out is None else self.held_out.digest(),
+            "grids": None if self.rounded is None else self.rounded.digest(),
             "epochs": self.epochs,
             "seed": self.seed,
             **{f"rule.{name}": _plain(value) for name, value in asdict(self.rule).items()},

@@ -96,7 +96,26 @@ def _on_its_grid(problem: Problem) -> Scales | None:
     grid: Floats = np.broadcast_to(np.array(found), problem.bias.shape)
     if problem.formats.scale is Scale.POWER_OF_TWO and np.any(np.frexp(grid)[0] != 0.5):
         return None
-    return _with_guard_bits(problem, 1 / grid)
+    plain = _with_guard_bits(problem, 1 / grid)
+    if plain is not None or problem.shared:
+        return plain
+    return _with_guard_bits(problem, _aligned(problem, 1 / grid))
+
+
+def _aligned(problem: Problem, scale: Floats) -> Floats:
+    """Double exact scales of single neurons until one shift of each projection serves them all.
+
+    A neuron that is m times doubled needs a shift larger by m for its weights to fit their words;
+    the neuron that needs the largest one sets it.
+    """
+    shifts = np.arange(problem.formats.largest_shift + 1)[:, None, None]
+    doublings = np.full(scale.shape, np.inf)
+    for drive in problem.drives:
+        units = np.rint(drive.weights * scale[:, None]) / 2.0**shifts
+        inside = ((units >= drive.fmt.min) & (units <= drive.fmt.max)).all(axis=2)
+        fit = (~inside).sum(axis=0)
+        doublings = np.minimum(doublings, fit.max(initial=0) - fit)
+    return scale * 2.0 ** np.where(np.isinf(doublings), 0, doublings)
 
 
 def _with_guard_bits(problem: Problem, scale: Floats) -> Scales | None:

@@ -25,6 +25,7 @@ _PUBLIC = {
     "dequantize": "quant",
     "encode": "events",
     "evaluate": "quant.evaluate",
+    "finetune": "ranvier.tuning",
     "load_data": "events",
     "load_image": "datapath.files",
     "load_network": "model",

@@ -9,6 +9,7 @@ import click
 
 COMMANDS = {
     "train": "Train a float network with delays by the three-factor rule.",
+    "finetune": "Train a float network on for the integers of a chip.",
     "learn": "Let a chip learn weights and delays, in the emulator or in its gates.",
     "quantize": "Map a float network onto a chip.",
     "evaluate": "Accuracy of a float network or of an image on a data set.",
@@ -23,7 +24,18 @@ COMMANDS = {
     "demo": "From a trained network to proven gates, on the embedded data.",
 }
 
-KERNELS = {"train", "learn", "quantize", "evaluate", "report", "verify", "encode", "run", "demo"}
+KERNELS = {
+    "train",
+    "finetune",
+    "learn",
+    "quantize",
+    "evaluate",
+    "report",
+    "verify",
+    "encode",
+    "run",
+    "demo",
+}
 """Commands that compile kernels, and so want those of earlier runs."""
 
 

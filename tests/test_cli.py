@@ -184,6 +184,24 @@ def test_mixed_bits_and_pruning_are_said_line_by_line(house):
     assert datapath.files.load("mixed.ranvier").chip.synapse.weight.width == 6
 
 
+def test_a_finetuned_network_is_mapped_without_a_loss(house):
+    words = ("--weight-bits", "4", "--delay-bits", "3", "--weight-bits", "hidden_to_readout=5")
+    said = done(
+        "finetune", "network.npz", "events.npz", "-o", "tuned.npz", *words, "--epochs", "2",
+    )  # fmt: skip
+    assert " 4-bit weights, rms error" in said
+    found = json.loads(done("quantize", "tuned.npz", "-o", "t.ranvier", *words, "--json"))
+    assert all(p["lossless"] for p in found["populations"])
+    assert all(p["max_error"] < 1e-12 and not p["clipped"] for p in found["projections"])
+    assert all(steps == 0 for p in found["projections"] for steps, _ in p["moved"])
+    said = refused(
+        "finetune", "network.npz", "events.npz", "-o", "x.npz", "--weight-bits", "x=3", folder=house
+    )
+    assert said == (
+        "there is no projection 'x': the network has input_to_hidden, hidden_to_readout"
+    )
+
+
 def test_export_lists_its_files_and_reads_back(house):
     listed = done("export", "image.ranvier", "out/").split()
     there = sorted(f"out/{name}" for name in os.listdir("out"))

@@ -693,6 +693,17 @@ def test_the_network_is_left_as_it_was():
     assert np.array_equal(counts, given)
 
 
+def test_neurons_on_grids_of_their_own_are_lossless_though_they_share_a_shift():
+    # In 4 bits, of row 0 the weights are 7 and 6 at 51 LSBs per threshold, of row 1, at 100, twice
+    # what fits: row 0 is doubled, and one shift of 1 serves both.
+    weights = np.array([[7.0, -6.0], [14.0, 12.0]]) / [[51.0], [101.0]]
+    image, loss = to_float(weight_bits=4)(small(weights))
+    assert loss.population("hidden").lossless
+    assert of(image, "first").scale == 1
+    assert of(image, "first").weights.tolist() == [[7, -6], [7, 6]]
+    assert of(image, "hidden").threshold.tolist() == [102, 101]
+
+
 # Firing above the threshold.
 
 

@@ -93,15 +93,6 @@ def command(
     if counts.late.any() or counts.excess.any():
         click.echo(counts.cut, err=True)
 
-    def report(epoch: Epoch) -> None:
-        held = epoch.held_out_accuracy
-        click.echo(
-            f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.4f}, "
-            f"trained {100 * epoch.train_accuracy:.2f} %"
-            + ("" if held is None else f", held out {100 * held:.2f} %"),
-            err=True,
-        )
-
     try:
         result = train(
             start,
@@ -111,10 +102,10 @@ def command(
             seed=seed,
             held_out=held_out,
             checkpoint=checkpoint,
-            progress=report,
+            progress=lambda epoch: click.echo(said(epoch, epochs), err=True),
         )
     except KeyboardInterrupt:
-        raise click.ClickException(_stopped(checkpoint)) from None
+        raise click.ClickException(stopped(checkpoint)) from None
     told = {**result.network.provenance, "data": Path(data).name, "source": counts.source}
     network = replace(result.network, provenance=told)
     model.save(network, output)
@@ -124,7 +115,18 @@ def command(
     click.echo(f"{output}: {network.parameters} parameters", err=True)
 
 
-def _stopped(checkpoint: str | None) -> str:
+def said(epoch: Epoch, epochs: int) -> str:
+    """Say in a line what an epoch of training brought."""
+    held = epoch.held_out_accuracy
+    return (
+        f"epoch {epoch.number}/{epochs}: loss {epoch.loss:.4f}, "
+        f"trained {100 * epoch.train_accuracy:.2f} %"
+        + ("" if held is None else f", held out {100 * held:.2f} %")
+    )
+
+
+def stopped(checkpoint: str | None) -> str:
+    """Say what is kept of a training that was interrupted."""
     if checkpoint is None:
         return "stopped, and nothing is kept; with --checkpoint it could be continued"
     if not Path(checkpoint).exists():
