@@ -37,7 +37,7 @@ from learn.gradient import Gradient, Parameters
 from learn.grids import Grids, Rounded
 from learn.optimizer import Descent
 from learn.rule import Rule
-from model import Lif, Network
+from model import Compare, Lif, Network
 from model.layout import EMITTER, THRESHOLD, rebuild
 
 
@@ -108,6 +108,7 @@ def train(
     """
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, not {epochs}")
+    _check_neurons(network)
     if not len(examples):
         raise ValueError("there must be at least one recording to train on")
     examples.check(network)
@@ -125,6 +126,20 @@ def train(
         if progress is not None:
             progress(training.history[-1])
     return Result(training.best_network(), tuple(training.history))
+
+
+def _check_neurons(network: Network) -> None:
+    """Refuse neurons whose traces the rule does not have."""
+    if network.has_currents:
+        raise ValueError(
+            "the three-factor trainer has no traces for synaptic currents: alpha_syn must be 0"
+        )
+    for population in network.populations:
+        if isinstance(population, Lif) and population.compare is not Compare.GE:
+            raise ValueError(
+                f"{population.name}: the three-factor trainer compares with >=, "
+                f"not {str(population.compare)!r}"
+            )
 
 
 def classify(network: Network, counts: NDArray[np.integer]) -> NDArray[np.int64]:

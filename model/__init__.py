@@ -4,11 +4,22 @@ Imports no other room.
 """
 
 from model.files import load, save
-from model.network import Delay, Input, Lif, Network, Population, Projection, Readout, Reset
+from model.network import (
+    Compare,
+    Delay,
+    Input,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Readout,
+    Reset,
+)
 from model.simulation import Activity, simulate
 
 __all__ = [
     "Activity",
+    "Compare",
     "Delay",
     "Input",
     "Lif",

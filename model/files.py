@@ -1,7 +1,9 @@
 """Networks on disk: one npz file per network, without pickle.
 
 The header is JSON (format, version, populations, projections, labels, provenance); the arrays are
-float64, named `populations/NAME/FIELD` and `projections/NAME/FIELD`.
+float64, named `populations/NAME/FIELD` and `projections/NAME/FIELD`.  Version 2 says of every
+population how it compares and how its synaptic current decays; a network that needs neither is
+written as version 1, which releases before it read.
 """
 
 from __future__ import annotations
@@ -16,17 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.archive import HEADER, Archive, write
-from model.network import Delay, Input, Lif, Network, Population, Projection, Readout, Reset
+from model.network import (
+    Compare,
+    Delay,
+    Input,
+    Lif,
+    Network,
+    Population,
+    Projection,
+    Readout,
+    Reset,
+)
 
 FORMAT = "ranvier network"
-VERSION = 1
+VERSIONS = (1, 2)
 POPULATION_ARRAYS = {
     "input": (),
     "lif": ("alpha", "threshold", "bias"),
     "readout": ("alpha", "bias"),
 }
+CURRENT = "alpha_syn"
+"""The array that version 2 adds to every population but the input."""
 Field = TypeVar("Field")
-Choice = TypeVar("Choice", Delay, Reset)
+Choice = TypeVar("Choice", Compare, Delay, Reset)
 KIND = {Input: "input", Lif: "lif", Readout: "readout"}
 
 
@@ -41,24 +55,37 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
         The folder does not exist or cannot be written; a file already there is left as it was.
     """
     arrays: dict[str, NDArray[Any]] = {}
+    version = _version(network)
     for population in network.populations:
-        for name in POPULATION_ARRAYS[KIND[type(population)]]:
+        for name in _arrays_of(KIND[type(population)], version):
             arrays[f"populations/{population.name}/{name}"] = getattr(population, name)
     for projection in network.projections:
         for name in ("weights", "delays"):
             arrays[f"projections/{projection.name}/{name}"] = getattr(projection, name)
-    write(Path(path), _described(network), arrays)
+    write(Path(path), _described(network, version), arrays)
 
 
-def _described(network: Network) -> dict[str, Any]:
+def _version(network: Network) -> int:
+    """Return the oldest version that holds `network`."""
+    strict = any(isinstance(p, Lif) and p.compare is Compare.GT for p in network.populations)
+    return 2 if strict or network.has_currents else 1
+
+
+def _arrays_of(kind: str, version: int) -> tuple[str, ...]:
+    """Return the arrays of a population of the `kind`."""
+    arrays = POPULATION_ARRAYS[kind]
+    return (*arrays, CURRENT) if arrays and version > 1 else arrays
+
+
+def _described(network: Network, version: int) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "version": version,
         "dt_ms": float(network.dt_ms),
         "steps": network.steps,
         "labels": list(network.labels),
         "provenance": {name: _plain(name, value) for name, value in network.provenance.items()},
-        "populations": [_population_described(p) for p in network.populations],
+        "populations": [_population_described(p, version) for p in network.populations],
         "projections": [
             {
                 "name": p.name,
@@ -72,7 +99,7 @@ def _described(network: Network) -> dict[str, Any]:
     }
 
 
-def _population_described(population: Population) -> dict[str, Any]:
+def _population_described(population: Population, version: int) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": population.name,
         "kind": KIND[type(population)],
@@ -82,6 +109,8 @@ def _population_described(population: Population) -> dict[str, Any]:
         described["units"] = population.units
     if isinstance(population, Lif):
         described["reset"] = population.reset.value
+        if version > 1:
+            described["compare"] = population.compare.value
     return described
 
 
@@ -115,13 +144,14 @@ def load(path: str | os.PathLike[str]) -> Network:
         if described.get("format", str) != FORMAT:
             raise ValueError(f"{path}: is not a {FORMAT} file")
         version = described.get("version", int)
-        if version != VERSION:
+        if version not in VERSIONS:
+            known = " and ".join(map(str, VERSIONS))
             raise ValueError(
-                f"{path}: has version {version}, but only version {VERSION} can be read: "
+                f"{path}: has version {version}, but only versions {known} can be read: "
                 "install the release that wrote it"
             )
         try:
-            network = _network(archive, described)
+            network = _network(archive, described, version)
         except ValueError as error:
             # The network's own sentences name population, field and value, but not the file.
             sentence = str(error)
@@ -131,8 +161,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     return network
 
 
-def _network(archive: Archive, described: _Fields) -> Network:
-    populations = tuple(_population(archive, p) for p in described.each("populations"))
+def _network(archive: Archive, described: _Fields, version: int) -> Network:
+    populations = tuple(_population(archive, p, version) for p in described.each("populations"))
     sizes = {p.name: p.size for p in populations}
     return Network(
         dt_ms=described.get("dt_ms", float),
@@ -152,7 +182,7 @@ def _label(path: Path, value: object) -> str:
     return value
 
 
-def _population(archive: Archive, described: _Fields) -> Population:
+def _population(archive: Archive, described: _Fields, version: int) -> Population:
     name, kind = described.get("name", str), described.get("kind", str)
     size = described.get("size", int)
     if kind not in POPULATION_ARRAYS:
@@ -162,14 +192,23 @@ def _population(archive: Archive, described: _Fields) -> Population:
         )
     arrays = {
         field: archive.array(f"populations/{name}/{field}", np.float64, (size,))
-        for field in POPULATION_ARRAYS[kind]
+        for field in _arrays_of(kind, version)
     }
+    current = arrays.get(CURRENT, np.zeros(size))
     if kind == "input":
         return Input(name, size, described.get("units", int))
     if kind == "lif":
-        reset = described.choice("reset", Reset)
-        return Lif(name, size, arrays["alpha"], arrays["threshold"], arrays["bias"], reset)
-    return Readout(name, size, arrays["alpha"], arrays["bias"])
+        return Lif(
+            name,
+            size,
+            alpha=arrays["alpha"],
+            threshold=arrays["threshold"],
+            bias=arrays["bias"],
+            reset=described.choice("reset", Reset),
+            compare=described.choice("compare", Compare) if version > 1 else Compare.GE,
+            alpha_syn=current,
+        )
+    return Readout(name, size, arrays["alpha"], arrays["bias"], current)
 
 
 def _projection(archive: Archive, described: _Fields, sizes: Mapping[str, int]) -> Projection:

@@ -16,29 +16,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.network import Delay, Input, Lif, Network, Projection, Readout, Reset
+from model.network import Compare, Delay, Input, Lif, Network, Projection, Readout, Reset
 
 Ints = NDArray[np.uint32]
 Floats = NDArray[np.float64]
 
 # Columns of `Layout.populations`.  START, EMITTER : number of the first neuron, the first emitter.
 # OUT, OUT_END : its rows of `Layout.projections`.
-KIND, START, EMITTER, NEURONS, ZERO_RESET, OUT, OUT_END = range(7)
+# STRICT : fires only above the threshold.
+KIND, START, EMITTER, NEURONS, ZERO_RESET, STRICT, OUT, OUT_END = range(8)
 INPUT, LIF, READOUT = range(3)
 
 # Columns of `Layout.projections`.  SIZE : neurons of the post population.
 PRE, POST, SIZE, WEIGHT, DELAY, PER_PRE, PER_POST, MIN_DELAY = range(8)
 
 # Rows of `Layout.neurons`.  A readout's threshold is infinite.
-ALPHA, BIAS, THRESHOLD = range(3)
+ALPHA, BIAS, THRESHOLD, ALPHA_SYN = range(4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """A network as tables.
 
-    populations : uint32[populations, 7] in update order.  projections : uint32[projections, 8],
-    sorted by pre population.  neurons : float64[3, integrating neurons].
+    populations : uint32[populations, 8] in update order.  projections : uint32[projections, 8],
+    sorted by pre population.  neurons : float64[4, integrating neurons].
     weights : float64[synapses].  delays : float64[delays], master values in steps, with their
     bounds smallest_delays and largest_delays.
     """
@@ -80,6 +81,7 @@ def lay_out(network: Network) -> Layout:
                 np.concatenate(
                     [p.threshold if isinstance(p, Lif) else p.size * [np.inf] for p in neurons]
                 ),
+                np.concatenate([p.alpha_syn for p in neurons]),
             ]
         ),
         weights=_joined([p.weights.T for p in projections]),
@@ -116,8 +118,9 @@ def _populations(network: Network, projections: tuple[Projection, ...]) -> Ints:
         size = population.size
         kind = {Input: INPUT, Lif: LIF, Readout: READOUT}[type(population)]
         zero = isinstance(population, Lif) and population.reset is Reset.ZERO
+        strict = isinstance(population, Lif) and population.compare is Compare.GT
         out_end = out + sum(p.pre == population.name for p in projections)
-        rows.append((kind, start, emitter, size, zero, out, out_end))
+        rows.append((kind, start, emitter, size, zero, strict, out, out_end))
         start += size * (kind != INPUT)
         emitter += size * (kind != READOUT)
         out = out_end

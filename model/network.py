@@ -32,6 +32,13 @@ class Reset(StrEnum):
     ZERO = "zero"
 
 
+class Compare(StrEnum):
+    """When a membrane fires: at its threshold, or only above it."""
+
+    GE = ">="
+    GT = ">"
+
+
 def _floats(owner: str, name: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
     """Read-only float64 copy of `value`, a scalar being spread over `shape`; all finite."""
     try:
@@ -71,10 +78,10 @@ def _whole(owner: str, name: str, value: SupportsIndex, least: int) -> int:
     return number
 
 
-def _decaying(name: str, alpha: Floats) -> None:
+def _decaying(owner: str, name: str, alpha: Floats) -> None:
     bad = np.flatnonzero((alpha < 0) | (alpha > 1))
     if bad.size:
-        raise ValueError(f"{name}: alpha[{bad[0]}] = {alpha[bad[0]]} must be between 0 and 1")
+        raise ValueError(f"{owner}: {name}[{bad[0]}] = {alpha[bad[0]]} must be between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,14 +109,15 @@ class Input:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lif:
-    """Leaky integrate-and-fire neurons.
+    """Leaky integrate-and-fire neurons, with a synaptic current (CUBA-LIF) or without.
 
-    u[t] = alpha u[t-1] + sum(w s[t-n]) + bias;  z[t] = u[t] >= threshold;  then the reset of
-    fired neurons: u -= threshold, or u = 0.  u[-1] = 0.
+    i[t] = alpha_syn i[t-1] + sum(w s[t-n]);  u[t] = alpha u[t-1] + i[t] + bias;
+    z[t] = u[t] >= threshold, or >;  then the reset of fired neurons: u -= threshold, or u = 0.
+    i[-1] = u[-1] = 0.
 
-    alpha, threshold, bias : float64[size], per step; a scalar is spread over all neurons.
-        exp(-dt/tau) or 1 - dt/tau: whoever makes the population states alpha, so no integration
-        scheme is implied.
+    alpha, threshold, bias, alpha_syn : float64[size], per step; a scalar is spread over all
+        neurons.  exp(-dt/tau) or 1 - dt/tau: whoever makes the population states alpha, so no
+        integration scheme is implied.  alpha_syn 0, for all: no current, plain LIF.
     """
 
     name: str
@@ -118,15 +126,19 @@ class Lif:
     threshold: Floats
     bias: Floats
     reset: Reset = Reset.SUBTRACT
+    compare: Compare = Compare.GE
+    alpha_syn: Floats = field(default_factory=lambda: np.zeros(()))
 
     def __post_init__(self) -> None:
         _named("population", self.name)
         object.__setattr__(self, "size", _whole(self.name, "size", self.size, 1))
-        for name in ("alpha", "threshold", "bias"):
+        for name in ("alpha", "threshold", "bias", "alpha_syn"):
             array = _floats(self.name, name, getattr(self, name), (self.size,))
             object.__setattr__(self, name, array)
         object.__setattr__(self, "reset", Reset(self.reset))
-        _decaying(self.name, self.alpha)
+        object.__setattr__(self, "compare", Compare(self.compare))
+        for name in ("alpha", "alpha_syn"):
+            _decaying(self.name, name, getattr(self, name))
         bad = np.flatnonzero(self.threshold <= 0)
         if bad.size:
             raise ValueError(
@@ -138,21 +150,24 @@ class Lif:
 class Readout:
     """Leaky integrators that never fire; the class is the argmax of y summed over time.
 
-    y[t] = alpha y[t-1] + sum(w s[t-n]) + bias;  y[-1] = 0.  alpha, bias : float64[size], per step.
+    i[t] = alpha_syn i[t-1] + sum(w s[t-n]);  y[t] = alpha y[t-1] + i[t] + bias;  i[-1] = y[-1] = 0.
+    alpha, bias, alpha_syn : float64[size], per step; alpha_syn 0, for all: no current.
     """
 
     name: str
     size: int
     alpha: Floats
     bias: Floats
+    alpha_syn: Floats = field(default_factory=lambda: np.zeros(()))
 
     def __post_init__(self) -> None:
         _named("population", self.name)
         object.__setattr__(self, "size", _whole(self.name, "size", self.size, 1))
-        for name in ("alpha", "bias"):
+        for name in ("alpha", "bias", "alpha_syn"):
             array = _floats(self.name, name, getattr(self, name), (self.size,))
             object.__setattr__(self, name, array)
-        _decaying(self.name, self.alpha)
+        for name in ("alpha", "alpha_syn"):
+            _decaying(self.name, name, getattr(self, name))
 
 
 Population = Input | Lif | Readout
@@ -295,6 +310,11 @@ class Network:
         if projection.delay is Delay.DENDRITIC:
             n = n[:, None]
         return np.broadcast_to(n, projection.weights.shape)
+
+    @property
+    def has_currents(self) -> bool:
+        """Whether any neuron has a synaptic current."""
+        return any(bool(p.alpha_syn.any()) for p in self.populations if not isinstance(p, Input))
 
     @property
     def parameters(self) -> int:

@@ -110,7 +110,7 @@ class _Run:
         # An event due after the last step never arrives, so no slot is needed for it.
         longest = min(int(self.steps.max(initial=0)), self.network.steps)
         workers = get_num_threads()
-        u = np.empty((workers, self.fired.shape[1]))
+        u, current = np.empty((2, workers, self.fired.shape[1]))
         ring = np.empty((workers, 1 << longest.bit_length(), self.fired.shape[1]))
         for first in range(0, self.recordings, CHUNK):
             part = slice(first, first + CHUNK)
@@ -122,6 +122,7 @@ class _Run:
                 self.steps,
                 np.ascontiguousarray(counts[part], np.int32),
                 u,
+                current,
                 ring,
                 self.scores[part],
                 self.fired[part],

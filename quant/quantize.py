@@ -48,6 +48,7 @@ def quantize(
         chip, a leak would clear the state every tick, or no scale fits the formats.
     """
     check_names(options, network)
+    _check_neurons(network)
     kept = pruned(network, options)
     largest = Format(options.count_bits, signed=False).max
     if calibration is None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import Delay, Input, Lif, Network, Projection, Readout, Reset, load, save
+from model import Compare, Delay, Input, Lif, Network, Projection, Readout, Reset, load, save
 
 
 def network():
@@ -35,6 +35,28 @@ def network():
 def path(tmp_path):
     save(network(), tmp_path / "net.npz")
     return tmp_path / "net.npz"
+
+
+def test_currents_and_strict_comparisons_take_version_2(tmp_path, path):
+    plain = network()
+    hidden = replace(plain.population("hidden"), compare=Compare.GT, alpha_syn=[0, 0.5, 1, 0.25])
+    out = replace(plain.readout, alpha_syn=0.125)
+    net = replace(plain, populations=(plain.input, hidden, out))
+    save(net, tmp_path / "two.npz")
+    back = load(tmp_path / "two.npz")
+    assert back.has_currents
+    assert back.population("hidden").compare is Compare.GT
+    assert list(back.population("hidden").alpha_syn) == [0, 0.5, 1, 0.25]
+    assert list(back.readout.alpha_syn) == [0.125, 0.125]
+
+    def version(file):
+        with np.load(file) as members:
+            return json.loads(members["header"].tobytes())["version"]
+
+    assert (version(tmp_path / "two.npz"), version(path)) == (2, 1)
+    edit(tmp_path / "two.npz", lambda h: h["populations"][1].update(compare="<"))
+    with pytest.raises(ValueError, match="compare must be one of >=, >, not '<'"):
+        load(tmp_path / "two.npz")
 
 
 def rewrite(path, name, content):
@@ -157,7 +179,8 @@ def test_names_the_wrong_field(path, member, array, sentence):
     ("change", "sentence"),
     [
         (lambda h: h.update(format="x"), "is not a ranvier network file"),
-        (lambda h: h.update(version=2), "has version 2, but only version 1 can be read"),
+        (lambda h: h.update(version=3), "has version 3, but only versions 1 and 2 can be read"),
+        (lambda h: h.update(version=2), "has no field 'populations/hidden/alpha_syn'"),
         (lambda h: h.pop("steps"), "header has no field 'steps'"),
         (lambda h: h.update(steps="100"), "steps must be of type int, not '100'"),
         (lambda h: h.update(steps=True), "steps must be of type int, not True"),

@@ -42,6 +42,18 @@ def test_channels_sum_neighbouring_units():
     assert Input("in", 3, 7).units_per_channel == 3
 
 
+def test_says_whether_it_has_currents():
+    net = network()
+    assert not net.has_currents
+    out = replace(net.readout, alpha_syn=[0, 0.5])
+    assert replace(net, populations=(*net.populations[:2], out)).has_currents
+
+
+def test_a_current_decays():
+    with pytest.raises(ValueError, match=r"hidden: alpha_syn\[0\] = 1.5 must be between 0 and 1"):
+        Lif("hidden", 2, 0.5, 1.0, 0.0, alpha_syn=1.5)
+
+
 def test_arrays_cannot_be_written():
     with pytest.raises(ValueError, match="read-only"):
         network().population("hidden").bias[0] = 1

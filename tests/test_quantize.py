@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import datapath
+import model
 from datapath import Chip, Compare, Format, Leak, Rounding
 from datapath.catalog import DIGITS_AXONAL, DIGITS_SYNAPTIC
 from emulator.chip import run
@@ -741,3 +742,16 @@ def test_labels_provenance_and_units_reach_the_image():
     assert image.provenance["seed"] == 0
     assert (image.channels, image.units, image.dt_us, image.steps) == (5, 11, 5000, 40)
     assert isinstance(image.chip, Chip)
+
+
+def test_refuses_neurons_that_no_chip_has():
+    net = small()
+    current = replace(net.population("hidden"), alpha_syn=0.5)
+    strict = replace(net.population("hidden"), compare=model.Compare.GT)
+    for other, sentence in (
+        (current, "hidden: alpha_syn must be 0, because chips have no synaptic currents"),
+        (strict, "hidden: compare must be '>=', because thresholds of a chip are reached"),
+    ):
+        swapped = replace(net, populations=(net.input, other, net.readout))
+        with pytest.raises(ValueError, match=sentence):
+            quantize(swapped, chip=None, options=OPTIONS, calibration=None)

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numba import get_num_threads, set_num_threads
 
-from model import Delay, Input, Lif, Network, Projection, Readout, Reset, simulate
+from model import Compare, Delay, Input, Lif, Network, Projection, Readout, Reset, simulate
 
 
 def oracle(network, counts):
@@ -12,6 +14,7 @@ def oracle(network, counts):
     """
     order = [p.name for p in network.populations]
     u = {p.name: np.zeros(p.size) for p in network.populations}
+    current = {p.name: np.zeros(p.size) for p in network.populations}
     emitted = {name: [] for name in order}
     membranes = {name: [] for name in order}
     due = []  # (step, post population, post neuron, weight)
@@ -20,13 +23,15 @@ def oracle(network, counts):
             if isinstance(p, Input):
                 out = counts[t].astype(float)
             else:
-                u[p.name] = p.alpha * u[p.name] + p.bias
+                current[p.name] = p.alpha_syn * current[p.name]
                 for step, name, j, w in due:
                     if (step, name) == (t, p.name):
-                        u[name][j] += w
+                        current[name][j] += w
+                u[p.name] = p.alpha * u[p.name] + p.bias + current[p.name]
                 out = np.zeros(p.size)
             if isinstance(p, Lif):
-                out = (u[p.name] >= p.threshold).astype(float)
+                at = u[p.name] == p.threshold
+                out = ((u[p.name] > p.threshold) | (at & (p.compare is Compare.GE))).astype(float)
                 drop = p.threshold if p.reset is Reset.SUBTRACT else u[p.name]
                 u[p.name] = u[p.name] - drop * out
             emitted[p.name].append(out)
@@ -86,6 +91,16 @@ def network(seed, joins, order=("in", "a", "b", "out"), steps=14):
     return Network(10.0, steps, tuple(made[name] for name in order), projections)
 
 
+def with_currents(net, compare):
+    """`net` with synaptic currents in a and in the readout, and a membrane compared otherwise."""
+    a, out = net.population("a"), net.readout
+    made = {
+        "a": replace(a, alpha_syn=[0.5, 0, 0.25, 1], compare=compare),
+        "out": replace(out, alpha_syn=[0.75, 0, 0.5]),
+    }
+    return replace(net, populations=tuple(made.get(p.name, p) for p in net.populations))
+
+
 FEEDFORWARD = [("in", "a", "none", 3), ("a", "b", "none", 1), ("b", "out", "none", 2)]
 RECURRENT = [*FEEDFORWARD, ("a", "a", "axonal", 3), ("b", "a", "dendritic", 5)]
 CASES = {
@@ -104,6 +119,8 @@ CASES = {
     "against the order": network(8, RECURRENT[:-1], order=("b", "out", "a", "in")),
     "nothing joined": network(9, []),
     "one step": network(10, RECURRENT, steps=1),
+    "currents": with_currents(network(11, FEEDFORWARD), Compare.GE),
+    "recurrent with currents": with_currents(network(12, RECURRENT), Compare.GT),
 }
 
 
@@ -159,6 +176,23 @@ def test_fires_at_the_threshold_and_resets_before_the_next_leak():
     assert activity.membranes["a"].ravel().tolist() == [1.0, 0.5, 0.25, 0.125]
     to_zero = simulate(chain(1.0, reset=Reset.ZERO), events(2, 0, 0, 0), record=["membranes"])
     assert to_zero.membranes["a"].ravel().tolist() == [0, 0, 0, 0]
+
+
+def test_above_the_threshold_is_not_at_it():
+    at = chain(1.0)
+    a = replace(at.population("a"), compare=Compare.GT)
+    above = replace(at, populations=(at.input, a, at.readout))
+    assert list(simulate(above, events(1, 0, 1, 0)).spike_counts["a"][0]) == [1]
+    assert list(simulate(at, events(1, 0, 1, 0)).spike_counts["a"][0]) == [2]
+
+
+def test_a_current_goes_on_driving():
+    net = chain(0.5)
+    a = replace(net.population("a"), threshold=9.0, alpha_syn=0.5)
+    net = replace(net, populations=(net.input, a, net.readout))
+    # i = 0.5, 0.25, 0.125, 0.0625;  u = i + u / 2
+    u = simulate(net, events(1, 0, 0, 0), record=["membranes"]).membranes["a"][0, :, 0]
+    assert list(u) == [0.5, 0.5, 0.375, 0.25]
 
 
 def test_a_delay_of_two_and_a_half_is_two_steps():

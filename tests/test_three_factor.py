@@ -9,7 +9,7 @@ from learn.feedback import FEEDBACK, LINK_DELAY, POPULATION
 from learn.gradient import Gradient
 from learn.optimizer import Descent
 from learn.rule import Optimizer, Taps, fold, half_taps
-from model import Input, Lif, Network, Projection, Readout, Reset, simulate
+from model import Compare, Input, Lif, Network, Projection, Readout, Reset, simulate
 from model.layout import rebuild
 
 # ------------------------------------------------------------------------------------------- taps
@@ -590,3 +590,15 @@ def test_refuses_networks():
         make_network(channels=4, hidden=[3], classes=2, steps=9, dt_ms=1.0, seed=0, delays="one")
     with pytest.raises(ValueError, match="hidden must name the size of at least one"):
         make_network(channels=4, hidden=[], classes=2, steps=9, dt_ms=1.0, seed=0)
+
+
+def test_refuses_neurons_without_a_trace():
+    plain = tiny()
+    hidden = plain.population("hidden")
+    for other, sentence in (
+        (replace(hidden, alpha_syn=0.5), "no traces for synaptic currents: alpha_syn must be 0"),
+        (replace(hidden, compare=Compare.GT), "hidden: the three-factor trainer compares with >="),
+    ):
+        swapped = tuple(other if p is hidden else p for p in plain.populations)
+        with pytest.raises(ValueError, match=sentence):
+            train(replace(plain, populations=swapped), toy(), Rule(), epochs=1, seed=0)

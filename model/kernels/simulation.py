@@ -9,6 +9,7 @@ from numba import njit, prange
 
 from model.layout import (
     ALPHA,
+    ALPHA_SYN,
     BIAS,
     DELAY,
     INPUT,
@@ -22,6 +23,7 @@ from model.layout import (
     READOUT,
     SIZE,
     START,
+    STRICT,
     THRESHOLD,
     WEIGHT,
     ZERO_RESET,
@@ -55,14 +57,15 @@ def deliver(populations, projections, weights, steps, p, i, count, t, last, ring
 
 @njit
 def recording(
-    populations, projections, neurons, weights, steps, counts, u, ring, scores, fired, spikes,
-    membranes, readout, r, worker,
+    populations, projections, neurons, weights, steps, counts, u, current, ring, scores, fired,
+    spikes, membranes, readout, r, worker,
 ):  # fmt: skip
     """Simulate recording `r` with the scratch memory of `worker`; other arguments as in `batch`."""
     last, slots = counts.shape[1], ring.shape[1]
     for slot in range(slots):
         for j in range(u.shape[1]):
             u[worker, j] = 0.0
+            current[worker, j] = 0.0
             ring[worker, slot, j] = 0.0
     for t in range(last):
         slot = t & (slots - 1)
@@ -74,13 +77,17 @@ def recording(
                 if kind == INPUT:
                     count = counts[r, t, i]
                 else:
-                    v = neurons[ALPHA, j] * u[worker, j] + ring[worker, slot, j] + neurons[BIAS, j]
+                    drive = neurons[ALPHA_SYN, j] * current[worker, j] + ring[worker, slot, j]
+                    current[worker, j] = drive
+                    v = neurons[ALPHA, j] * u[worker, j] + drive + neurons[BIAS, j]
                     ring[worker, slot, j] = 0.0
                     if kind == READOUT:
                         scores[r, i] += v
                         if readout.shape[1] != 0:
                             readout[r, t, i] = v
-                    elif v >= neurons[THRESHOLD, j]:
+                    elif v > neurons[THRESHOLD, j] or (
+                        v == neurons[THRESHOLD, j] and not populations[p, STRICT]
+                    ):
                         count = 1
                         v = 0.0 if populations[p, ZERO_RESET] else v - neurons[THRESHOLD, j]
                         fired[r, j] += 1
@@ -97,14 +104,14 @@ def recording(
 
 @njit(parallel=True)
 def batch(
-    populations, projections, neurons, weights, steps, counts, u, ring, scores, fired, spikes,
-    membranes, readout,
+    populations, projections, neurons, weights, steps, counts, u, current, ring, scores, fired,
+    spikes, membranes, readout,
 ):  # fmt: skip
     """Simulate recordings, each by one thread, so that no result depends on their number.
 
     populations ... weights : see `Layout`.  steps : uint32[delays].
     counts : int32[R, T, channels].
-    u : float64[workers, neurons] and ring : float64[workers, slots, neurons], scratch.
+    u, current : float64[workers, neurons] and ring : float64[workers, slots, neurons], scratch.
     scores : float64[R, readouts] and fired : int64[R, neurons], zeros, added to.
     spikes : bool[R, T, neurons], membranes : float64[R, T, neurons] after the reset, and
     readout : float64[R, T, readouts], zeros, written; T = 0 where it is not wanted.
@@ -114,6 +121,6 @@ def batch(
         worker = np.int64(k)
         for r in range(worker, counts.shape[0], ring.shape[0]):
             recording(
-                populations, projections, neurons, weights, steps, counts, u, ring, scores, fired,
-                spikes, membranes, readout, r, worker,
+                populations, projections, neurons, weights, steps, counts, u, current, ring, scores,
+                fired, spikes, membranes, readout, r, worker,
             )  # fmt: skip
