@@ -7,7 +7,7 @@ import numpy as np
 import datapath
 import model
 from datapath import Chip, Compare, Format, Image, Kind
-from model import Network
+from model import Lif, Network
 from model.network import Population
 from quant.account import account
 from quant.calibrate import Counts, bounded, observed
@@ -17,6 +17,7 @@ from quant.image import fires_above, image_of
 from quant.leak import alphas
 from quant.loss import Loss
 from quant.options import Options, check_names
+from quant.plan import integrating
 from quant.prune import pruned
 
 
@@ -61,6 +62,19 @@ def quantize(
     if chip is None:
         image = narrowed(image)
     return image, account(decided, image, network, calibration, trials)
+
+
+def _check_neurons(network: Network) -> None:
+    """Refuse what no chip computes."""
+    for population in integrating(network):
+        if population.alpha_syn.any():
+            raise ValueError(
+                f"{population.name}: alpha_syn must be 0, because chips have no synaptic currents"
+            )
+        if isinstance(population, Lif) and population.compare is not model.Compare.GE:
+            raise ValueError(
+                f"{population.name}: compare must be '>=', because thresholds of a chip are reached"
+            )
 
 
 def dequantize(image: Image) -> Network:
