@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup ready check test sim demo mutants verilog bench lock clean
+.PHONY: help setup ready synth check test sim demo mutants verilog bench lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export AMARANTH_USE_YOSYS := builtin
@@ -21,6 +21,8 @@ setup:    ## create .venv from the lock files, and what the benches need where a
 	@tools/setup.sh
 ready:
 	@tools/setup.sh --ready
+synth:    ## install Yosys and nextpnr for ranvier synth (1 GB, some minutes)
+	@tools/setup.sh --synth
 check: ready    ## lint, formatting, types
 	ruff check . && ruff format --check . && mypy
 test: ready     ## every room except the benches; no simulator needed

@@ -14,6 +14,7 @@ COMMANDS = {
     "quantize": "Map a float network onto a chip.",
     "evaluate": "Accuracy of a float network or of an image on a data set.",
     "report": "Emulator against float network, as one HTML page.",
+    "synth": "Map a chip onto a device: cells, clock, bitstream.",
     "export": "Write an image as memory files, registers, C header and Verilog.",
     "rtl": "Write the Verilog of a chip.",
     "verify": "Prove gates and emulator equal for one image.",

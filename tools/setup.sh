@@ -2,6 +2,7 @@
 # Make .venv hold exactly what the lock files name, and say in one sentence what the machine lacks.
 #   tools/setup.sh            check everything, repair what is missing (make setup)
 #   tools/setup.sh --ready    return at once if the last set-up still stands (before every other target)
+#   tools/setup.sh --synth    install Yosys and nextpnr as well, which ranvier synth runs (make synth)
 # PYTHON=python3.12 chooses the interpreter of a new .venv; APT=no leaves the system's packages alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -135,6 +136,23 @@ build() {
     install_locked || { say "building .venv anew, it cannot be repaired" && new_venv && install_locked; }
 }
 
+# In an environment of their own, because they ask for other versions of what .venv holds; linked
+# into .venv. What has been compiled by a first start is kept for the next one.
+install_synth() {
+    local own=$VENV/synth tool
+    "$VENV/bin/python" -m venv --clear "$own" >/dev/null &&
+        "$own/bin/python" -m pip --disable-pip-version-check --no-input install -q \
+            --require-hashes -r tools/synth.lock &&
+        ln -sf "$own"/bin/yowasp-* "$VENV/bin/" || return
+    say "compiling Yosys and nextpnr for this machine, once: some minutes"
+    for tool in yosys nextpnr-ecp5 nextpnr-ice40 nextpnr-himbaechel-gowin; do
+        "$VENV/bin/yowasp-$tool" --version >/dev/null 2>&1 || return
+    done
+    [ -e /usr/share/qflow/tech/osu018/osu018_stdcells.lib ] ||
+        say "no standard cells (Debian, Ubuntu: qflow-tech-osu018): ranvier synth --target osu018 has nothing to map onto"
+    say "synthesis tools are ready"
+}
+
 main() {
     if ready && [ "${1:-}" = --ready ]; then return; fi
     apt
@@ -147,4 +165,9 @@ main() {
     say "ready"
 }
 
-main "$@"
+synth() {
+    main --ready
+    install_synth || { say "the synthesis tools could not be installed, see above" && exit 1; }
+}
+
+if [ "${1:-}" = --synth ]; then synth; else main "$@"; fi
