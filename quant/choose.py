@@ -2,8 +2,9 @@
 
 Float network and chip answer a recording with scores.  How alike two answers are is the cosine of
 the angle between them, each less its mean over the classes: 1 if they order all classes alike
-and as distinctly, whatever the unit.  Unlike the share of recordings with the same class, it
-moves with every rounding.
+and as distinctly, whatever the unit.  It moves with every rounding, which the share of recordings
+with the same class does not; but that is what is asked for in the end.  So what is chosen is the
+mapping with the largest mean of the two.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Choices:
             what = f"weights of {weight_bits}, delays of {delay_bits} bits"
             tried.append((self._answers.trial(what, decided), decided, inner))
         trials = [trial for trial, _, _ in tried]
-        n = _most_alike(trials)
+        n = _best(trials)
         _, decided, inner = tried[n]
         return decided, (*_with_choice(trials, n), *inner)
 
@@ -125,7 +126,7 @@ class Choices:
                 self._answers.trial(f"{name}: {what}", p)
                 for what, p in zip(named, plans, strict=True)
             ]
-            n = _most_alike(tried)
+            n = _best(tried)
             trials += _with_choice(tried, n)
             decided = plans[n]
             if n:
@@ -172,9 +173,9 @@ def alike(wanted: Floats, got: Floats) -> float:
     return float(cosines.mean())
 
 
-def _most_alike(trials: list[Trial]) -> int:
-    """Find the first of the trials whose answers are most like the network's."""
-    return int(np.argmax([trial.alike for trial in trials]))
+def _best(trials: list[Trial]) -> int:
+    """Find the first of the trials that agree best with the network."""
+    return int(np.argmax([trial.agreement for trial in trials]))
 
 
 def _with_choice(trials: list[Trial], chosen: int) -> list[Trial]:

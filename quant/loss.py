@@ -32,6 +32,11 @@ class Trial:
     same_class: float
     chosen: bool
 
+    @property
+    def agreement(self) -> float:
+        """Mean of both, by which a mapping is chosen."""
+        return (self.alike + self.same_class) / 2
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectionLoss:
