@@ -11,6 +11,8 @@ COMMANDS = {
     "train": "Train a float network with delays by the three-factor rule.",
     "finetune": "Train a float network on for the integers of a chip.",
     "learn": "Let a chip learn weights and delays, in the emulator or in its gates.",
+    "import": "Read a network that was trained elsewhere.",
+    "check": "Say how well a file of another tool can be imported.",
     "quantize": "Map a float network onto a chip.",
     "evaluate": "Accuracy of a float network or of an image on a data set.",
     "report": "Emulator against float network, as one HTML page.",
