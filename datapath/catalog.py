@@ -173,11 +173,40 @@ DIGITS_SYNAPTIC = Chip(
 )
 """The same network with a delay of up to 63 ticks on every synapse."""
 
+DIGITS_LEARN = replace(
+    DIGITS_AXONAL,
+    channels=140,
+    neurons=148,
+    synapses=10240,
+    lanes=2,
+    axon=replace(DIGITS_AXONAL.axon, channel_steps=128, neuron_steps=128),
+    synapse=replace(DIGITS_AXONAL.synapse, slots=32),
+    learn=Learn(
+        steps=128,
+        lookup=Format(6, signed=False),
+        entries=16,
+        coefficient=Format(9, 8, signed=False),
+        filtered=Format(18),
+        signal=Format(12),
+        slope=Format(12),
+        tap=Format(8, 8, signed=False),
+        taps=12,
+        weight_gradient=Format(18),
+        delay_gradient=Format(24),
+        weight_fraction=Format(6, signed=False),
+        delay_fraction=Format(6, signed=False),
+        rate=Format(8, signed=False),
+        activity=Format(8, signed=False),
+    ),
+)
+"""140 channels with axonal delays, 128 neurons, 20 readouts: weights and delays learn."""
+
 CHIPS = {
     "tiny": TINY,
     "tiny-shift": TINY_SHIFT,
     "tiny-learn": TINY_LEARN,
     "digits-axonal": DIGITS_AXONAL,
     "digits-synaptic": DIGITS_SYNAPTIC,
+    "digits-learn": DIGITS_LEARN,
 }
 """The names the command line knows."""

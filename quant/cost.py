@@ -13,13 +13,18 @@ from datapath.memory import memories
 
 
 class Group(StrEnum):
-    """What a memory is for."""
+    """What a memory is for.
+
+    DELAY_LINE is where spikes or their products wait, TRACES what is remembered of a recording
+    until it is learned from, LEARNING the gradients, fractions and rules that stay.
+    """
 
     WEIGHTS = "weights"
     DELAYS = "delays"
     DELAY_LINE = "delay line"
     STATE = "state"
     TABLES = "tables"
+    TRACES = "traces"
     LEARNING = "learning"
 
 
@@ -52,9 +57,9 @@ GROUPS = {
     "synaptic_gradients": Group.LEARNING,
     "axonal_fractions": Group.LEARNING,
     "axonal_gradients": Group.LEARNING,
-    "lookup_history": Group.LEARNING,
-    "level_sums": Group.LEARNING,
-    "filtered": Group.LEARNING,
+    "lookup_history": Group.TRACES,
+    "level_sums": Group.TRACES,
+    "filtered": Group.TRACES,
 }
 
 
@@ -90,8 +95,8 @@ class Memories:
         return sum(m.bits for m in self.memories if m.group is group)
 
 
-def _banked(name: str) -> str:
-    """Return what the memory `name` is counted as."""
+def counted_as(name: str) -> str:
+    """Return what the memory `name` is counted as: all banks of one as a whole."""
     for whole, bank in BANKS.items():
         if name.startswith(bank) and name.removeprefix(bank).isdigit():
             return whole
@@ -102,12 +107,54 @@ def memory_bits(chip: Chip) -> Memories:
     """Count the bits of every memory of `chip`."""
     found: dict[str, MemoryCost] = {}
     for memory in memories(chip):
-        name = _banked(memory.name)
+        name = counted_as(memory.name)
         number = 1 + (found[name].banks if name in found else 0)
         # A ring of accumulators is where spikes wait; a single slot only sums.
         group = Group.DELAY_LINE if chip.synapse.slots > 1 else Group.STATE
         found[name] = MemoryCost(name, GROUPS.get(name, group), memory.words, memory.width, number)
     return Memories(tuple(found.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What the clocks of recordings mean at `mhz`: exact, as the clocks are.
+
+    least_ms, mean_ms, most_ms : latency of a recording, from its CLEAR to the last END.
+    tick_us : of the slowest tick.  recordings_per_s : one after the other.
+    real_time : how often the chip could run a recording while it sounds.
+    """
+
+    mhz: float
+    least_ms: float
+    mean_ms: float
+    most_ms: float
+    tick_us: float
+    recordings_per_s: float
+    real_time: float
+
+
+def speed(
+    cycles: NDArray[np.integer], total_cycles: NDArray[np.integer], dt_us: int, mhz: float
+) -> Speed:
+    """Turn clocks into time.
+
+    cycles : integers[R, steps] of every TICK.  total_cycles : integers[R] with events and CLEAR.
+    dt_us : length of a tick of the signal.
+    """
+    if not mhz > 0:
+        raise ValueError(f"mhz must be more than 0, not {mhz}")
+    if not total_cycles.size:
+        raise ValueError("cycles must hold at least one recording")
+    mean = float(total_cycles.mean())
+    return Speed(
+        mhz=mhz,
+        least_ms=float(total_cycles.min()) / mhz / 1000,
+        mean_ms=mean / mhz / 1000,
+        most_ms=float(total_cycles.max()) / mhz / 1000,
+        tick_us=float(cycles.max()) / mhz,
+        recordings_per_s=1e6 * mhz / mean,
+        real_time=dt_us * cycles.shape[1] * mhz / mean,
+    )
 
 
 @dataclass(frozen=True, slots=True)

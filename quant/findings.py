@@ -13,9 +13,9 @@ from datapath.integers import Integers
 from emulator.chip import run
 from model import Lif, Network, simulate
 from model.network import Floats
+from quant.budget import memory
 from quant.calibrate import Counts, taken
 from quant.compare import EDGES, Comparison
-from quant.cost import Group, memory_bits
 from quant.delays import applied_steps
 from quant.evaluate import Evaluation, interval
 from quant.loss import Loss
@@ -40,6 +40,8 @@ def findings(
     title: str,
     provenance: Mapping[str, str | int | float],
     learning: Sequence[Mapping[str, Any]] = (),
+    cost: Figures | None = None,
+    synthesis: Sequence[Figures] = (),
 ) -> Figures:
     """Collect the figures of a report.
 
@@ -51,6 +53,8 @@ def findings(
         if it is given here.
     learning : epochs of learning on the chip: `number`, `train_accuracy`, `held_out_accuracy`,
         `cycles`, `saturated`.
+    cost : of `quant.budget`, if the report is to have it.  synthesis : what the chip takes on
+        devices, as `ranvier synth` leaves it.
 
     Returns
     -------
@@ -69,7 +73,9 @@ def findings(
         "populations": [_population(p.name, loss) for p in loss.populations],
         "projections": [_projection(p.name, network, image, loss) for p in loss.projections],
         "example": _example(network, image, example),
-        "memory": _memory(image),
+        "memory": memory(image.chip),
+        "cost": cost,
+        "synthesis": list(synthesis),
         "chip": _parameters(image.chip),
         "options": {name: str(value) for name, value in loss.options.items()},
         "calibration": {
@@ -210,15 +216,6 @@ def _example(network: Network, image: Image, counts: Counts) -> Figures:
             for p in network.populations
             if isinstance(p, Lif)
         ],
-    }
-
-
-def _memory(image: Image) -> Figures:
-    cost = memory_bits(image.chip)
-    return {
-        "bits": cost.bits,
-        "groups": {str(group): cost.group(group) for group in Group},
-        "memories": [{**asdict(m), "bits": m.bits} for m in cost.memories],
     }
 
 

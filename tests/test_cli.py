@@ -18,6 +18,7 @@ import learn
 import model
 import sim.verify
 from datapath.catalog import CHIPS, TINY
+from datapath.schema import chip_digest
 from events import Recordings, save
 from ranvier import onchip
 from ranvier.cli import COMMANDS, main
@@ -124,6 +125,45 @@ def test_help_imports_no_library(words):
     )
     assert run.stderr == "[]\n"
     assert "Usage:" in run.stdout
+
+
+def test_cost_of_a_chip_and_of_an_image_at_work(house):
+    chip = json.loads(done("cost", "tiny", "--json"))
+    assert chip["memory"]["bits"] == 5520
+    assert {"waiting", "speed"} & set(chip) == set()
+    words = ("cost", "image.ranvier", "events.npz", "--recordings", 4)
+    found = json.loads(done(*words, "--mhz", 50, "--json"))
+    assert found["recordings"] == 4
+    assert found["memory"] == chip["memory"]
+    assert found["speed"]["mhz"] == 50
+    assert len(found["waiting"]) == 5
+    page = done(*words)
+    for said in ("memory, exact", "5,520", "axonal delays, event queue", "held out", "NeuroBench"):
+        assert said in page
+
+
+def test_a_report_has_the_cost_and_what_was_synthesized(house):
+    done("report", "image.ranvier", "events.npz", "-o", "a.html", "--mhz", 10)
+    figures = json.loads(Path("a.json").read_text())
+    assert figures["cost"]["speed"]["mhz"] == 10
+    assert figures["synthesis"] == []
+    counts = {"lut": 7, "ff": 8, "carry": 0, "lutram": 0, "bram": 1, "dsp": 0}
+    entry = {"target": "xc7", "chip": chip_digest(TINY), "seed": 1, "tools": {"yosys": "Yosys 1"}}
+    entry |= {"counts": counts, "area_um2": None, "memory_bits": 5520, "fmax_mhz": None}
+    entry |= {"used": {}, "path": {}, "missing": ""}
+    Path("image.synth.json").write_text(json.dumps([entry]))
+    done("report", "image.ranvier", "events.npz", "-o", "b.html")
+    page = Path("b.html").read_text()
+    for said in ("Where delayed spikes wait", "Energy, estimated", "Synthesized", "Yosys 1"):
+        assert said in page
+    Path("image.synth.json").write_text(json.dumps([entry | {"chip": "0"}]))
+    said = refused("report", "image.ranvier", "events.npz", "-o", "c.html", folder=house)
+    assert "image.synth.json: xc7 is of another chip; run `ranvier synth image.ranvier" in said
+
+
+def test_a_chip_without_a_network_does_not_work_on_data(house):
+    said = refused("cost", "tiny", "digits", folder=house)
+    assert said == "tiny: is a chip without a network, and only a network works on data"
 
 
 def test_help_names_every_command_and_every_command_has_help():

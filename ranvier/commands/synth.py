@@ -38,7 +38,7 @@ def command(chip: str, target: str, seed: int, output: str | None, as_json: bool
     from datapath.catalog import CHIPS
     from ranvier.progress import bar
     from ranvier.sources import check_folder, is_image, open_chip, show
-    from ranvier.synthesis import keep, synthesize
+    from ranvier.synthesis import keep, named, synthesize
 
     asked = open_chip(chip)
     beside = chip not in CHIPS and is_image(chip)
@@ -48,7 +48,7 @@ def command(chip: str, target: str, seed: int, output: str | None, as_json: bool
     with bar(f"{target}: map, join, place and route") as progress:
         found, config = synthesize(asked, target, seed=seed, progress=progress)
     if folder is not None:
-        name = chip if chip in CHIPS else Path(chip).name.removesuffix(".ranvier")
+        name = chip if chip in CHIPS else named(chip).name
         for path in keep(folder / name, found, config):
             click.echo(f"{path}: written", err=True)
     if as_json:

@@ -1,0 +1,147 @@
+"""Synthesize chips of the catalogue and write `docs/results.md`: `python bench/results.py`.
+
+What was synthesized before comes from the cache of `ranvier synth`.
+"""
+
+import argparse
+from pathlib import Path
+
+from datapath.catalog import CHIPS
+from quant.area import KINDS, estimate, families, fit
+from ranvier.devices import KINDS as COUNTED
+from ranvier.devices import TARGETS
+from ranvier.synthesis import synthesize
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+PLACED = (
+    ("digits-axonal", "ecp5-25k"),
+    ("tiny-learn", "ecp5-25k"),
+    ("tiny", "ice40-up5k"),
+    ("tiny-shift", "ice40-up5k"),
+)
+MAPPED = (
+    ("tiny", "osu018"),
+    ("tiny-shift", "osu018"),
+    ("tiny-learn", "osu018"),
+    ("digits-axonal", "osu018"),
+)
+HEAD = """# Chips on devices
+
+Written by `python bench/results.py`, which needs the tools of `make synth`. Every chip of the
+catalogue by itself: `ranvier synth NAME --target TARGET`. Cells are those of the chip alone; clocks
+are of the chip with a register at every port, behind three pins, seed 1. A look-up table of an ECP5
+that carries counts as one, and a CCU2C as two.
+"""
+AREA = """## The area estimate
+
+`ranvier cost` estimates cells without synthesis. Its factors are fitted on {fitted} drawn chips
+(`python bench/area.py` measures them, `quant/area.json` holds them) and were compared with {held}
+that the fit has not seen: every fourth of the drawn ones, and chips of the catalogue.
+"""
+
+
+def row(*cells):
+    """Return a line of a table."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def rule(cells):
+    """Return the line below the head of a table."""
+    return "|" + "---|" * cells
+
+
+def device(found, name):
+    """Return the lines of one placed chip: its figures, and its slowest path."""
+    counts = (f"{found.counts[kind]:,}" for kind in COUNTED)
+    clock = "no room" if found.missing else f"{found.fmax_mhz:.1f}"
+    figures = row(f"`{name}`", found.target, *counts, clock)
+    if found.missing:
+        return figures, None
+    path = found.path
+    used = ", ".join(f"{kind} {n:,}/{there:,}" for kind, (n, there) in found.used.items())
+    ends = f"`{path['from']}` to `{path['to']}`"
+    return figures, row(f"`{name}`", found.target, used, ends, path["logic"], path["routing"])
+
+
+def share(path):
+    """Return the percentage of a path that is routing."""
+    return 100 * path["routing"] / sum(ns for ns in path.values() if not isinstance(ns, str))
+
+
+def devices(placed):
+    """Return the section of what was placed and routed."""
+    figures, paths = zip(*(device(found, name) for name, found in placed), strict=True)
+    shares = [share(found.path) for _, found in placed if found.path]
+    words = (
+        "What is used with the pins, and the slowest path from register to register, in ns. "
+        f"Routing takes {min(shares):.0f} to {max(shares):.0f} % of these paths."
+    )
+    return [
+        "## Placed and routed",
+        "",
+        row("chip", "target", *COUNTED, "MHz"),
+        rule(3 + len(COUNTED)),
+        *figures,
+        "",
+        words,
+        "",
+        row("chip", "target", "used", "path", "logic", "routing"),
+        rule(6),
+        *(path for path in paths if path is not None),
+        "",
+    ]
+
+
+def mapped():
+    """Return the section of what was mapped onto standard cells."""
+    rows = []
+    for name, target in MAPPED:
+        found, _ = synthesize(CHIPS[name], target)
+        area = f"{found.area_um2:,.0f}"
+        rows.append(row(f"`{name}`", area, f"{found.counts['ff']:,}", f"{found.memory_bits:,}"))
+    return [
+        "## Standard cells",
+        "",
+        f"{TARGETS['osu018'].said}.",
+        "",
+        row("chip", "um2", "flip-flops", "bits of memories, apart"),
+        rule(4),
+        *rows,
+        "",
+    ]
+
+
+def area():
+    """Return the section on the estimate and its errors."""
+    rows, names, seen = [], set(), set()
+    for family in families():
+        for kind in KINDS[family]:
+            found = fit(family, kind)
+            e = estimate(CHIPS["digits-axonal"], family, kind)
+            names |= set(found.errors)
+            seen |= set(found.seen)
+            worst = max(found.errors, key=lambda name: abs(found.errors[name]))
+            shares = (f"{100 * share:.1f}" for share in (e.mean_error, e.largest_error))
+            rows.append(row(f"{family} {kind}", e.held_out, *shares, f"`{worst}`"))
+    return [
+        AREA.format(fitted=len(seen), held=len(names)),
+        row("cells", "chips held out", "mean error %", "largest %", "of"),
+        rule(5),
+        *rows,
+        "",
+    ]
+
+
+def main():
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.parse_args()
+    placed = [(name, synthesize(CHIPS[name], target)[0]) for name, target in PLACED]
+    tools = {name: version for _, found in placed for name, version in found.tools.items()}
+    versions = ", ".join(f"{name}: {version}" for name, version in tools.items())
+    lines = [HEAD, f"Tools: {versions}.", "", *devices(placed), *mapped(), *area()]
+    PAGE.write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
