@@ -34,6 +34,7 @@ __all__ = [
 
 FORMATS: dict[str, str] = {
     "npz": "a network of ranvier",
+    "nir": "a NIR graph",
 }
 """Name of every module, and what it reads; tried in this order."""
 

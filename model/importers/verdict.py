@@ -50,3 +50,11 @@ class Imported:
         """The worst one."""
         order = list(Verdict)
         return max((f.verdict for f in self.findings), key=order.index, default=Verdict.FAITHFUL)
+
+
+class Unsupported(Exception):
+    """A node that no network has: its name, and what to do."""
+
+    def __init__(self, node: str, reason: str) -> None:
+        super().__init__(f"{node}: {reason}")
+        self.node, self.reason = node, reason
