@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.resources
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,12 +21,20 @@ from pathlib import Path
 import numpy as np
 
 from datapath import Chip, ports
+from datapath.memory import Beats, memories
 from datapath.timing import READ
 from rtl.chip import ChipTop
 from rtl.emit import cxxrtl
 from sim.trace import Program, Trace, Words, limit, payload_words, trace
 
 FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-w", "-DNDEBUG", "-DCXXRTL_NDEBUG")
+WINDOWS = """
+EXPORT void bench_memory(Bench *bench, int which, uint32_t *words) {{
+switch (which) {{
+{}
+}}
+}}
+"""
 STATUS = ("", "is not done after {} clocks", "changes a payload before it is taken")
 
 
@@ -59,14 +68,28 @@ def library(chip: Chip) -> Path:
     """Return the compiled library of `chip`, from the cache if it was built before."""
     command = compiler()
     said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
-    harness = importlib.resources.files("sim").joinpath("harness.cpp").read_text()
-    identity = [repr(chip), harness, *_generator(), said.stdout, *command, *FLAGS]
+    sim = importlib.resources.files("sim")
+    harness, own = (sim.joinpath(name).read_text() for name in ("harness.cpp", "cxxrtl.py"))
+    identity = [repr(chip), harness, own, *_generator(), said.stdout, *command]
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
     suffix = ".dll" if sys.platform == "win32" else ".so"
     built = cache_folder() / f"{digest[:32]}{suffix}"
     if not built.exists():
-        _compile(command, cxxrtl(ChipTop(chip), "chip") + harness, built)
+        gates = cxxrtl(ChipTop(chip), "chip")
+        _compile(command, gates + harness + _windows(chip, gates), built)
     return built
+
+
+def _windows(chip: Chip, gates: str) -> str:
+    """Return C++ that copies the words of a memory, counted as in `memories`, whoever loads it."""
+    cases = []
+    for number, memory in enumerate(memories(chip)):
+        # Yosys writes `_` as `__`, and `a.b` as `a_2e_b`.
+        name = memory.name.replace("_", "__")
+        found = re.findall(rf"memory<\d+> (memory_p_(?:\w+_2e_)?{name}) {{", gates)
+        assert len(found) == 1, f"{memory.name}: {found}"
+        cases.append(f"case {number}: return copy(bench->chip.{found[0]}, {memory.words}, words);")
+    return WINDOWS.format("\n".join(cases))
 
 
 def _generator() -> list[str]:
@@ -177,6 +200,14 @@ class Simulation:
         count, latency = ctypes.c_int64(len(data)), ctypes.c_int64(READ)
         self._library.bench_read(self._bench, _address(address), _address(data), count, latency)
         return data
+
+    def memory(self, name: str) -> Beats:
+        """Return the words of a memory, uint32[words, beats], also of one the host does not see."""
+        number = [spec.name for spec in memories(self.chip)].index(name)
+        spec = memories(self.chip)[number]
+        words = np.zeros((spec.words, spec.beats), np.uint32)
+        self._library.bench_memory(self._bench, ctypes.c_int(number), _address(words))
+        return words
 
     def _words(self, which: int) -> Words:
         count = ctypes.c_int64()

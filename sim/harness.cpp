@@ -190,6 +190,14 @@ EXPORT int bench_run(Bench *bench, const uint32_t *commands, int64_t count, int6
   return bench->run(commands, count, width, op_bits, seed, limit);
 }
 
+// Words of a memory one after another, as many 32-bit words each as they need.
+template <class Memory> void copy(const Memory &memory, size_t count, uint32_t *words) {
+  for (size_t n = 0; n < count; n++) {
+    const auto &value = memory[n];
+    for (size_t k = 0; k < value.chunks; k++) *words++ = value.data[k];
+  }
+}
+
 // `which`: 0 results, 1 probes, 2 cycles. The words stay valid until the next run.
 EXPORT const uint32_t *bench_words(Bench *bench, int which, int64_t *count) {
   const Words &words = which == 0 ? bench->results : which == 1 ? bench->probes : bench->cycles;

@@ -5,14 +5,28 @@ and every word of every loaded memory after it. `SIM` names the simulator that r
 hundreds of recordings run through CXXRTL.
 """
 
+import math
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from datapath import (
+    Delay,
+    Image,
+    Kind,
+    Learning,
+    Population,
+    PopulationRule,
+    Projection,
+    ProjectionRule,
+    Reset,
+)
 from datapath.catalog import TINY_LEARN
-from datapath.files import digest
+from datapath.contents import learned_image
+from datapath.files import digest, load
 from datapath.ports import Command
 from emulator.chip import run
 from emulator.learn import learn
@@ -27,10 +41,11 @@ from sim.images import (
 )
 from sim.learn import learn_on_gates
 from sim.runner import chosen
-from sim.trace import beats, program
+from sim.trace import beats, by_memory, program
 
 CHIPS = {"tiny": TINY_LEARN}
 MANY = {f"lanes_{n}": random_learning_chip(np.random.default_rng(n), n) for n in (1, 2, 4)}
+REAL = sorted((Path(__file__).parent / "shipped" / "learning").glob("*.ranvier"))
 STEPS = 14
 
 through_cxxrtl = pytest.mark.skipif(
@@ -119,6 +134,118 @@ def test_a_delay_that_changes_loses_and_doubles_no_spike():
         expected = run(learned.image, counts, record=RECORDED)
         verdict = compare(learned.image, after, seen, expected)
         assert verdict.equal, verdict.difference
+
+
+def _arrivals(delay):
+    """Return an image of which two readouts count what arrives: no leak; delays learn."""
+    channels, classes, chip = 8, 4, TINY_LEARN
+    shape = (channels,) if delay is Delay.AXONAL else (classes, channels)
+    rule = ProjectionRule(
+        weights=False, delays=True, weight_limit=1, weight_rate=0, weight_shift=0,
+        delay_scale=0, delay_limit=1, delay_rate=chip.learn.rate.max, delay_shift=0, largest=7,
+        weight_fractions=0, weight_gradients=0, delay_fractions=np.zeros(shape, np.int64),
+        delay_gradients=np.zeros(shape, np.int64),
+    )  # fmt: skip
+    one, kappa = chip.lif.one, 1 << chip.learn.coefficient.frac
+    levels = np.linspace(chip.learn.lookup.max, 0, chip.learn.entries).round().astype(np.int64)
+    return Image(
+        chip=chip,
+        input_name="input",
+        channels=channels,
+        units=channels,
+        dt_us=1000,
+        steps=20,
+        populations=(Population("out", Kind.READOUT, classes, 1, 0, one, Reset.ZERO, True),),
+        projections=(
+            Projection(
+                "in_out", "input", "out", np.outer([1, 1, 0, 0], np.ones(channels, np.int64)), 0,
+                delay, np.arange(math.prod(shape)).reshape(shape) % 4, 0,
+            ),
+        ),
+        learning=Learning(
+            surrogate=levels, levels=levels, surrogate_shift=0, error_shift=0,
+            taps=np.array([8]), keep_weights=0, keep_delays=0, sign_of_weight=True,
+            random=np.arange(1, chip.lanes + 1),
+            populations=(PopulationRule(True, None, kappa, 0, 1, 0, 0),), projections=(rule,),
+        ),
+    )  # fmt: skip
+
+
+def _membranes(image, asked, seen):
+    """Return the membranes that the probe shows, int64[ticks, readouts]."""
+    ticks = int((asked.op == Command.TICK).sum())
+    return seen.lanes["v"].reshape(ticks, -1)[:, : image.readout.size]
+
+
+@through_cxxrtl
+@pytest.mark.usefixtures("has_compiler")
+@pytest.mark.parametrize("delay", [Delay.AXONAL, Delay.SYNAPTIC])
+def test_every_spike_arrives_once_whatever_the_delays_become(delay):
+    chip, image = cxxrtl.Simulation(TINY_LEARN), _arrivals(delay)
+    # Channel c spikes in tick c, the last one twice; the latest arrives in tick 14 of 20.
+    counts = np.zeros((1, 20, 8), np.int64)
+    counts[0, np.arange(8), np.arange(8)] = [1] * 7 + [2]
+    for label in (0, 1, 2, 3, 0):
+        asked = program(image, counts, labels=np.array([label]), update=True)
+        (seen,) = chip.play([replace(asked, look=asked.address)])
+        assert _membranes(image, asked, seen)[-1].tolist() == [9, 9, 0, 0]
+        learned = learned_image(image, by_memory(image, seen.found))
+        assert (learned.projections[0].delays != image.projections[0].delays).any()
+        image = learned
+
+
+@through_cxxrtl
+@pytest.mark.usefixtures("has_compiler")
+@pytest.mark.parametrize("delay", [Delay.AXONAL, Delay.SYNAPTIC])
+def test_spikes_under_way_at_the_end_are_in_no_other_recording(delay):
+    chip, image = cxxrtl.Simulation(TINY_LEARN), _arrivals(delay)
+    # All channels spike in the last tick of recording 0; recording 1 is silent.
+    counts = np.zeros((2, 20, 8), np.int64)
+    counts[0, -1] = 3
+    asked = program(image, counts, labels=np.array([1, -1]))
+    (seen,) = chip.play([asked])
+    first, second = np.split(_membranes(image, asked, seen), 2)
+    # Two of the eight delays are 0.
+    assert first[-1].tolist() == [6, 6, 0, 0]
+    assert not second.any()
+    # Not even when UPDATE comes between the two, and delays are others.
+    asked = program(image, counts[:1], labels=np.array([1]), update=True)
+    silent = program(image, counts[1:])
+    silent = replace(silent, address=silent.address[:0], data=silent.data[:0])
+    _, seen = chip.play([asked, silent])
+    assert not _membranes(image, silent, seen).any()
+
+
+@through_cxxrtl
+@pytest.mark.usefixtures("has_compiler")
+def test_what_a_recording_leaves_in_the_chip():
+    # Histories, looked-up numbers, filtered signals, signals and slopes in the ring.
+    rng = np.random.default_rng(7)
+    for n in range(4):
+        lesson = _lesson(rng, TINY_LEARN, 5, 8 + 7 * n)
+        verdict = verify.verify_learning(*lesson, batch=2, closely=True)
+        assert verdict.equal, verdict.difference
+
+
+def test_an_engine_that_shows_no_memories_is_named():
+    lesson = _lesson(np.random.default_rng(8), TINY_LEARN, 1)
+    with pytest.raises(ValueError, match="icarus does not show the memories of the chip: cxxrtl"):
+        verify.verify_learning(*lesson, batch=1, engine="icarus", closely=True)
+
+
+@pytest.mark.skipif(os.environ.get("SIM") == "verilator", reason="Icarus builds in seconds")
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_real_recordings(path):
+    with np.load(path.with_name("digits.npz"), allow_pickle=False) as file:
+        # The middle of the word, where most is said.
+        counts, labels = file["counts"].astype(np.int64), file["labels"]
+    image = load(path)
+    verdict = _agrees((image, counts, labels), len(labels), chosen())
+    assert (verdict.learns, verdict.learning_steps) == (len(labels), 1)
+    learned = learn(image, counts, labels, batch=len(labels)).image
+    before, after = image.projections[0], learned.projections[0]
+    assert (before.weights != after.weights).any()
+    assert (before.delays != after.delays).any()
 
 
 @through_cxxrtl

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datapath import Chip, Image
+from datapath.memory import memories
 from emulator.chip import Run, checked, run
 from emulator.learn import Learned, checked_labels, learn
 from sim import cxxrtl
 from sim.compare import RECORDED, Verdict, compare
+from sim.state import difference
 from sim.trace import Engine, Program, Trace, program
 
 ENGINES = ("cxxrtl", "icarus", "verilator")
@@ -89,9 +91,14 @@ class Part(NamedTuple):
     update: bool
 
 
-def parts(image: Image, shape: tuple[int, ...], batch: int) -> Iterator[Part]:
-    """Cut recordings of `shape` into batches, and these into what is held in memory at once."""
-    most = max(1, BATCH // max(1, shape[1] * image.chip.neurons))
+def parts(
+    image: Image, shape: tuple[int, ...], batch: int, *, singly: bool = False
+) -> Iterator[Part]:
+    """Cut recordings of `shape` into batches, and these into what is held in memory at once.
+
+    singly : into single recordings.
+    """
+    most = 1 if singly else max(1, BATCH // max(1, shape[1] * image.chip.neurons))
     for start in range(0, shape[0], batch):
         end = min(start + batch, shape[0])
         for first in range(start, end, most):
@@ -106,12 +113,13 @@ def lessons(
     *,
     batch: int,
     scramble: int = 0,
+    singly: bool = False,
 ) -> Iterator[Lesson]:
     """Let the emulator learn; the host looks into every memory it has loaded after every part.
 
-    scramble : as of `program`.
+    scramble : as of `program`.  singly : as of `parts`.
     """
-    for part in parts(image, counts.shape, batch):
+    for part in parts(image, counts.shape, batch, singly=singly):
         some, said = counts[part.first : part.last], labels[part.first : part.last]
         learned = learn(image, some, said, batch=len(some) if part.update else None)
         asked = program(image, some, scramble, labels=said, update=part.update)
@@ -131,6 +139,7 @@ def verify_learning(
     batch: int,
     engine: str = "cxxrtl",
     stalls: int = 0,
+    closely: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Let the gates of `image.chip` and the emulator learn, and compare everything.
@@ -142,20 +151,25 @@ def verify_learning(
     counts : integers[recordings, steps, channels].  labels : integers[recordings], -1 for none.
     engine : "cxxrtl", "icarus" or "verilator".
     stalls : seed of random pauses of driver and sink, in which the clocks are not compared.
+    closely : look after every LEARN, and into the memories that the host does not see as well:
+        histories, signals, slopes, whatever a recording leaves.  CXXRTL alone shows these.
     progress : called with the recordings done and all there are.
 
     Raises
     ------
-    ValueError : an image without rules, or counts or labels that it does not take.
+    ValueError : an image without rules, counts or labels that it does not take, or an engine that
+        does not show its memories.
     OSError : the simulator, or a compiler it needs, is not installed.
     """
     given = checked(image, counts)
     named = checked_labels(image, given.shape, labels, batch)
     if not len(given):
         raise ValueError("counts hold no recording to verify")
+    if closely and engine != "cxxrtl":
+        raise ValueError(f"{engine} does not show the memories of the chip: cxxrtl does")
     with tempfile.TemporaryDirectory() as folder:
         simulator = simulation(image.chip, engine, Path(folder))
-        taught = lessons(image, given, named, batch=batch, scramble=stalls)
+        taught = lessons(image, given, named, batch=batch, scramble=stalls, singly=closely)
         # Each play of the Verilog engines starts from a reset.
         groups = ([one] for one in taught) if engine == "cxxrtl" else iter([list(taught)])
         verdict = Verdict(simulator.version, 0, 0, 0, 0, 0, 0, 0, "")
@@ -164,6 +178,9 @@ def verify_learning(
             for lesson, shown in zip(group, seen, strict=True):
                 if not verdict.difference:
                     verdict = _add(verdict, _judge(lesson, shown, stalled=bool(stalls)))
+                if closely and not verdict.difference and named[lesson.first] >= 0:
+                    heard = given[lesson.first], int(named[lesson.first])
+                    verdict = _look_inside(verdict, lesson, heard, simulator)
             if progress is not None:
                 progress(verdict.recordings, len(given))
             if verdict.difference:
@@ -181,6 +198,24 @@ def _judge(lesson: Lesson, shown: Trace, *, stalled: bool) -> Verdict:
         lesson.first,
         learned=lesson.learned,
         stalled=stalled,
+    )
+
+
+def _look_inside(
+    verdict: Verdict,
+    lesson: Lesson,
+    heard: tuple[NDArray[np.integer[Any]], int],
+    simulator: Engine,
+) -> Verdict:
+    """Compare what the LEARN of a single recording, `heard` and named so, leaves in the chip."""
+    assert isinstance(simulator, cxxrtl.Simulation)
+    inside = [memory for memory in memories(lesson.image.chip) if memory.state]
+    seen = {memory.name: simulator.memory(memory.name) for memory in inside}
+    words = difference(lesson.image, heard[0].astype(np.int64), heard[1], seen)
+    return replace(
+        verdict,
+        bits=verdict.bits + sum(memory.bits for memory in inside),
+        difference=f"recording {lesson.first}, LEARN: {words}" if words else "",
     )
 
 
