@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datapath import Image
-from datapath.files import load, read_extra, save
+from datapath.files import digest, load, read_extra, save
 from datapath.schema import chip_digest, parse, readable
 from emulator.chip import run
 from emulator.learn import Learned, learn
@@ -212,6 +212,7 @@ def _identity(
         "examples": sha.hexdigest(),
         "schedule": json.loads(readable(asdict(schedule))),
         "seed": seed,
+        "start": digest(image),
     }
 
 
@@ -228,7 +229,7 @@ def _restored(
     for name, value in run_of.items():
         if not isinstance(found, dict) or found.get(name) != value:
             raise ValueError(
-                f"{path}: {PROGRESS} belongs to a run with another {name}: remove it, or name "
-                "another checkpoint"
+                f"{path}: {PROGRESS} belongs to a run that differs in its {name}: remove it, or "
+                "name another checkpoint"
             )
     return load(path), history

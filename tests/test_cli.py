@@ -685,16 +685,22 @@ def test_demo_into_a_file(house):
 
 def test_learning_that_cannot_be(house):
     done(*LEARN, "-o", "learned.ranvier", "--checkpoint", "run.ranvier")
-    for words, sentence in {
-        ("--batch", "5"): "run.ranvier: progress.json belongs to a run with another schedule: "
-        "remove it, or name another checkpoint",
-        ("--hidden", "7"): "run.ranvier: progress.json belongs to a run with another chip: remove "
-        "it, or name another checkpoint",
+    for words, field in {
+        ("--batch", "5"): "schedule",
+        ("--hidden", "7"): "chip",
+        ("--hold-out", "1"): "examples",
+        ("--seed", "1"): "seed",
+        ("--from", "learned.ranvier"): "start",
     }.items():
         said = refused(
             *LEARN, *words, "-o", "x.ranvier", "--checkpoint", "run.ranvier", folder=house
         )
-        assert said == sentence
+        assert said == (
+            f"run.ranvier: progress.json belongs to a run that differs in its {field}: remove it, "
+            "or name another checkpoint"
+        )
+    said = refused(*LEARN, "-o", "x.ranvier", "--checkpoint", "learned.ranvier", folder=house)
+    assert said.startswith("learned.ranvier: has no progress.json; there are chip.json, ")
     for words, sentence in {
         ("--weight-rate", "-1"): "weight_rate must be a number of at least 0, not -1.0",
         (
@@ -704,11 +710,17 @@ def test_learning_that_cannot_be(house):
         ("--delay-rate", "nan"): "delay_rate must be a number of at least 0, not nan",
     }.items():
         assert refused(*LEARN, *words, "-o", "x.ranvier", folder=house) == sentence
+    # The chip of an image that has learned is built, and its registers hold so many taps.
+    words = ("--from", "learned.ranvier", "--sigma-start", "9", "-o", "x.ranvier")
+    said = refused(*LEARN, *words, folder=house)
+    assert said == "learning: taps must be at most 12 numbers, not an array of shape (27,)"
     save(recordings(labels=np.arange(12) % 4, label_names=("a", "b", "c", "d")), "four.npz")
     said = refused(
         "learn", "four.npz", "--from", "learned.ranvier", "-o", "x.ranvier", folder=house
     )
-    assert said.startswith("labels: recording ")
+    assert said == (
+        "four.npz: recording 3 has the label 3, and learned.ranvier tells 3 classes apart, 0 to 2"
+    )
 
 
 def test_verify_of_learning_that_is_not_there(house):

@@ -133,6 +133,7 @@ def command(
         image = _from_scratch(counts, shape, dt_ms, schedule, seed)
     else:
         image = _going_on(open_image(start), schedule, seed)
+        _check_labels(given.labels, image, data, start)
         counts = for_image(given, image)
     examples, held_out = split(counts, hold_out)
 
@@ -200,6 +201,16 @@ def _going_on(image: Image, schedule: Schedule, seed: int) -> Image:
     if image.learning is not None:
         return image
     return learnable(image, schedule.at(0), LearnOptions(), seed=seed)
+
+
+def _check_labels(labels: Any, image: Image, data: str, start: str) -> None:
+    """Refuse labels that no readout of the image stands for."""
+    classes = image.readout.size
+    for n in (labels >= classes).nonzero()[0][:1]:
+        raise ValueError(
+            f"{data}: recording {n} has the label {labels[n]}, and {start} tells {classes} "
+            f"classes apart, 0 to {classes - 1}"
+        )
 
 
 def _write(image: Image, history: Any, output: str, told: dict[str, str]) -> None:
