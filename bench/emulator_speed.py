@@ -4,22 +4,25 @@ usage: python bench/emulator_speed.py [--parts speed cold gates peers] [--rounds
        [--peer-python PATH] [--json]
 
 speed : samples per second of a 700-128 recurrent-20 network, 250 steps, 8,000 events a recording,
-        without delays, with axonal and with synaptic ones of 0 to 62 ticks.
+        without delays, with axonal and with synaptic ones of 0 to 62 ticks.  Beside two cores over
+        one, what two processes that know nothing of each other reach on this machine.
 cold :  seconds of a fresh process, without and with the kernels on disk.
 gates : recordings per second on a chip of the catalogue and on its gates, as C++ and as Verilog.
 peers : the same sizes and events in the packages that PATH, another Python, has.
 
-Every figure is the best of several rounds, in which all rows of a table take turns.
+Every figure is the best of several rounds, in which all rows of a table take turns; a ratio of two
+cores is also the median over the rounds.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numba
@@ -169,15 +172,52 @@ def same_bits(image, counts):
     return float(spikes.mean())
 
 
-def best(rows, rounds):
-    """Return the shortest time in seconds of every function of `rows`, which take turns."""
-    seconds = dict.fromkeys(rows, float("inf"))
-    for _ in range(rounds):
+def timed(rows, rounds):
+    """Return the seconds that every function of `rows` takes, [rounds]; they take turns."""
+    seconds = {name: np.zeros(rounds) for name in rows}
+    for n in range(rounds):
         for name, function in rows.items():
             start = time.perf_counter()
             function()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
+            seconds[name][n] = time.perf_counter() - start
     return seconds
+
+
+def best(rows, rounds):
+    """Return the shortest time in seconds of every function of `rows`, which take turns."""
+    return {name: float(seconds.min()) for name, seconds in timed(rows, rounds).items()}
+
+
+class Processes:
+    """Processes of one thread each, in which the emulator runs the batch when told so."""
+
+    def __init__(self, number):
+        context = multiprocessing.get_context("spawn")
+        self.ends, others = zip(*(context.Pipe() for _ in range(number)), strict=True)
+        self.processes = [context.Process(target=serve, args=(other,)) for other in others]
+        for process in self.processes:
+            process.start()
+
+    def run(self, number, delay):
+        """Let the first `number` of them run the batch at once."""
+        for end in self.ends[:number]:
+            end.send(delay)
+        for end in self.ends[:number]:
+            end.recv()
+
+    def close(self):
+        """End them."""
+        for end, process in zip(self.ends, self.processes, strict=True):
+            end.send(None)
+            process.join()
+
+
+def serve(end):
+    """Run the batch with the delays that `end` names, again and again."""
+    counts, network = recordings(BATCH), cache(reference)
+    while delay := end.recv():
+        on_cores(1, network(delay), counts)
+        end.send(None)
 
 
 def on_cores(cores, image, counts):
@@ -190,31 +230,41 @@ def speed(rounds):
     """Measure samples per second of every mode: [mode, firing rate, and the columns]."""
     counts = recordings(BATCH)
     cores = min(2, numba.config.NUMBA_NUM_THREADS)
+    processes, two = Processes(cores), f"{cores} cores"
     table = []
     for delay in MODES:
         image = reference(delay)
         rate = same_bits(image, counts[:4])
         rows = {
             "emulator": partial(on_cores, 1, image, counts),
-            f"{cores} cores": partial(on_cores, cores, image, counts),
+            two: partial(on_cores, cores, image, counts),
+            "one process": partial(processes.run, 1, delay),
+            "processes": partial(processes.run, cores, delay),
             "batch 1": lambda image=image: [
                 on_cores(1, image, counts[n : n + 1]) for n in range(SINGLE)
             ],
             "plain": partial(plainly, image, counts),
         }
+        processes.run(cores, delay)
+        seconds = timed(rows, rounds)
         per_second = {
-            name: (SINGLE if name == "batch 1" else BATCH) / seconds
-            for name, seconds in best(rows, rounds).items()
+            name: (SINGLE if name == "batch 1" else BATCH) / seconds[name].min()
+            for name in ("emulator", two, "batch 1", "plain")
         }
         table.append(
             {"delays": str(delay), "firing": rate}
             | per_second
-            | {
-                "emulator / plain": per_second["emulator"] / per_second["plain"],
-                f"{cores} cores / one": per_second[f"{cores} cores"] / per_second["emulator"],
-            }
+            | {"emulator / plain": per_second["emulator"] / per_second["plain"]}
+            | ratios(f"{two} / one", seconds["emulator"], seconds[two])
+            | ratios("processes / one", cores * seconds["one process"], seconds["processes"])
         )
+    processes.close()
     return table
+
+
+def ratios(name, one, two):
+    """Return the ratio of the shortest times, and the median over the rounds."""
+    return {name: float(one.min() / two.min()), f"{name}, median": float(np.median(one / two))}
 
 
 FIRST_RUN = """

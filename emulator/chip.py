@@ -31,8 +31,11 @@ Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.integer[Any]]
 
-CHUNK = 16
-"""Recordings that a thread takes at a time, if they are short."""
+CHUNK = 4
+"""Recordings that a thread takes at a time, if they are short.
+
+Few, so that a thread that gets less of its core than the others does not hold them up.
+"""
 
 CELLS = 1 << 22
 """Ticks times channels that a thread takes at a time, if it is more than a recording."""
