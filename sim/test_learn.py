@@ -30,6 +30,7 @@ from datapath.files import digest, load
 from datapath.ports import Command
 from emulator.chip import run
 from emulator.learn import learn
+from rtl.memory import learn_of
 from sim import cxxrtl, verify
 from sim.compare import RECORDED, compare
 from sim.images import (
@@ -138,16 +139,17 @@ def test_a_delay_that_changes_loses_and_doubles_no_spike():
 
 def _arrivals(delay):
     """Return an image of which two readouts count what arrives: no leak; delays learn."""
-    channels, classes, chip = 8, 4, TINY_LEARN
+    channels, classes, chip, p = 8, 4, TINY_LEARN, learn_of(TINY_LEARN)
+    none = np.zeros((), np.int64)
     shape = (channels,) if delay is Delay.AXONAL else (classes, channels)
     rule = ProjectionRule(
         weights=False, delays=True, weight_limit=1, weight_rate=0, weight_shift=0,
-        delay_scale=0, delay_limit=1, delay_rate=chip.learn.rate.max, delay_shift=0, largest=7,
-        weight_fractions=0, weight_gradients=0, delay_fractions=np.zeros(shape, np.int64),
+        delay_scale=0, delay_limit=1, delay_rate=p.rate.max, delay_shift=0, largest=7,
+        weight_fractions=none, weight_gradients=none, delay_fractions=np.zeros(shape, np.int64),
         delay_gradients=np.zeros(shape, np.int64),
     )  # fmt: skip
-    one, kappa = chip.lif.one, 1 << chip.learn.coefficient.frac
-    levels = np.linspace(chip.learn.lookup.max, 0, chip.learn.entries).round().astype(np.int64)
+    one, kappa = np.array(chip.lif.one), 1 << p.coefficient.frac
+    levels = np.linspace(p.lookup.max, 0, p.entries).round().astype(np.int64)
     return Image(
         chip=chip,
         input_name="input",
@@ -155,7 +157,9 @@ def _arrivals(delay):
         units=channels,
         dt_us=1000,
         steps=20,
-        populations=(Population("out", Kind.READOUT, classes, 1, 0, one, Reset.ZERO, True),),
+        populations=(
+            Population("out", Kind.READOUT, classes, none + 1, none, one, Reset.ZERO, True),
+        ),
         projections=(
             Projection(
                 "in_out", "input", "out", np.outer([1, 1, 0, 0], np.ones(channels, np.int64)), 0,
