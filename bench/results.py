@@ -15,6 +15,7 @@ from ranvier.synthesis import synthesize
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 PLACED = (
     ("digits-axonal", "ecp5-25k"),
+    ("digits-learn", "ecp5-85k"),
     ("tiny-learn", "ecp5-25k"),
     ("tiny", "ecp5-25k"),
     ("tiny-shift", "ecp5-25k"),
