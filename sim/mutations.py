@@ -18,6 +18,8 @@ SEGMENT, HEAVY = (
         "many_rows_of_heavy_weights_are_summed_exactly",
     )
 )
+ORACLE = "tests/test_learn.py::test_random_images_against_the_oracle"
+LEARN = "sim/test_learn.py::test_learn[tiny]"
 AFRESH = "sim/test_chip.py::test_a_recording_starts_afresh_even_if_the_last_was_broken_off"
 
 
@@ -547,5 +549,110 @@ MUTANTS: tuple[Mutant, ...] = (
         "    r = r ^ (r >> 16)",
         "another sequence of random numbers: any draw",
         UPDATE,
+    ),
+    Mutant(
+        "rtl/signal.py",
+        "m.d.sync += self.o_signals[lane].eq(saturate(narrowed_8, p.signal))",
+        "m.d.sync += self.o_signals[lane].eq(narrowed_8)",
+        "a signal wraps: a filtered one beyond its format",
+        SIGNAL,
+    ),
+    Mutant(
+        "rtl/slope.py",
+        "shift_round(total_5, p.tap.frac, Rounding.NEAREST)",
+        "shift_round(total_5, p.tap.frac, Rounding.FLOOR)",
+        "slopes are rounded down: a sum between two integers",
+        SLOPE,
+    ),
+    Mutant(
+        "rtl/slope.py",
+        '[0].tap, "tap", 2)',
+        '[0].tap, "tap", 1)',
+        "every word is weighted by the tap of the next: several taps",
+        SLOPE,
+    ),
+    Mutant(
+        "rtl/credit.py",
+        'row_4 = after(m, self.row, f"{name}_row", 4)',
+        'row_4 = after(m, self.row, f"{name}_row", 3)',
+        "credit goes to the next word: rows of several blocks",
+        CREDIT,
+    ),
+    Mutant(
+        "rtl/update.py",
+        "second.append(next_random(Mux(weights_2, first[lane], now)))",
+        "second.append(next_random(now))",
+        "a delay gets the number of its weight: both learn",
+        UPDATE,
+    ),
+    Mutant(
+        "rtl/update.py",
+        "return Mux(x == low, low, largest)",
+        "return low",
+        "a weight wraps: a step beyond the largest",
+        UPDATE,
+    ),
+    Mutant(
+        "rtl/learner.py",
+        "m.d.sync += self.ring_t.eq(self.tau)",
+        "m.d.sync += self.ring_t.eq(self.t)",
+        "credit is read from another slot: any tap",
+        LEARN,
+    ),
+    Mutant(
+        "rtl/learner.py",
+        "(self._live | spread)",
+        "spread",
+        "a projection is passed over that has something to learn: one without synaptic delays",
+        LEARN,
+    ),
+    Mutant(
+        "emulator/fixed.py",
+        "r ^= (r << 13) & word",
+        "r ^= (r << 12) & word",
+        "another sequence of random numbers: any draw",
+        UPDATE,
+    ),
+    Mutant(
+        "emulator/update.py",
+        "return min(max(x, -most), most)",
+        "return min(max(x, -most - 1), most)",
+        "the limit of negative gradients is one too far: a large one",
+        UPDATE,
+    ),
+    Mutant(
+        "emulator/slope.py",
+        "np.uint64(taps.shape[0] + 1)",
+        "np.uint64(taps.shape[0])",
+        "the last tap is forgotten: any signal",
+        SLOPE,
+    ),
+    Mutant(
+        "emulator/credit.py",
+        "gradient[at] = saturate(total, fmt)",
+        "gradient[at] = total",
+        "a gradient grows beyond its format: sums out of range",
+        CREDIT,
+    ),
+    Mutant(
+        "emulator/kernels/learning.py",
+        "change < narrow and abs(gradients[at]) + change < 1 << (fmt.width - 1)",
+        "change < narrow",
+        "a gradient does not saturate on the way: credit of both signs",
+        ORACLE,
+    ),
+    Mutant(
+        "emulator/kernels/learning.py",
+        "total += pairs[n, at + spikes[i, k]]",
+        "total += pairs[n, at + spikes[i, 0]]",
+        "all spikes come with the first: a source with several",
+        ORACLE,
+    ),
+    Mutant(
+        "emulator/kernels/learning.py",
+        "clocks += CREDIT + rules.projections[q, SOURCES]",
+        "clocks += CREDIT",
+        "the scan of sources takes no clocks: any projection that learns",
+        ORACLE,
     ),
 )
