@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup ready synth check test sim demo mutants verilog bench lock clean
+.PHONY: help setup ready synth check test sim demo formal mutants verilog bench lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export AMARANTH_USE_YOSYS := builtin
@@ -21,7 +21,7 @@ setup:    ## create .venv from the lock files, and what the benches need where a
 	@tools/setup.sh
 ready:
 	@tools/setup.sh --ready
-synth:    ## install Yosys and nextpnr for ranvier synth (1 GB, some minutes)
+synth:    ## install Yosys, nextpnr and z3 for ranvier synth and make formal (1 GB, some minutes)
 	@tools/setup.sh --synth
 check: ready    ## lint, formatting, types
 	ruff check . && ruff format --check . && mypy
@@ -32,6 +32,8 @@ sim: ready      ## gates against emulator, bit for bit (BLOCK=lif for one)
 	$(if $(filter-out chip,$(BLOCK)),,SIM=verilator $(PYTEST) sim/test_chip.py)
 demo: ready     ## a trained network to a verified chip, on embedded data
 	ranvier demo
+formal: ready   ## prove words and the ring for every input, and see each proof fail (after make synth)
+	python -m sim.formal
 mutants: ready  ## change the gates one line at a time; every bench must notice
 	python -m sim.mutants
 verilog: ready  ## write build/chip.v

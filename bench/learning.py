@@ -38,8 +38,9 @@ class Case:
 
     where : chip or float.  delay, start, learn_delays : mode of the input projection, where its
     delays start (random, zero), and whether they learn.  recurrent : mode, or None.
-    weight_rate : in units of the largest weight, 0.5.  tuning, rule, options, mapping : further
-    fields of Tuning, Rule, LearnOptions, Options.
+    weight_rate : in units of the largest weight.  largest : by population, the largest weight of
+    the chip; 0.5 where nothing is said.  tuning, rule, options, mapping : further fields of Tuning,
+    Rule, LearnOptions, Options.
     """
 
     name: str = ""
@@ -57,6 +58,7 @@ class Case:
     delay_rate: float = 0.03
     steps: int = 100
     recordings: int | None = None
+    largest: dict = field(default_factory=dict)
     tuning: dict = field(default_factory=dict)
     rule: dict = field(default_factory=dict)
     options: dict = field(default_factory=dict)
@@ -105,10 +107,10 @@ def on_chip(case, learned, held_out, test):
         weight_rate=case.weight_rate,
         delay_rate=case.delay_rate if case.learn_delays and case.delay != "none" else 0.0,
         half_taps=(),
-        **{"linear": True, "error_width": 3 / LARGEST, **case.tuning},
+        **{"linear": True, "error_width": 3 / case.largest.get("readout", LARGEST), **case.tuning},
     )
     schedule = Schedule(epochs=case.epochs, batch=case.batch, tuning=tuning)
-    start = start_image(network_of(case), replace(OPTIONS, **case.mapping))
+    start = start_image(network_of(case), replace(OPTIONS, **case.mapping), largest=case.largest)
     image = learnable(start, schedule.at(0), LearnOptions(**case.options), seed=case.seed)
     best, history = (-1.0, image), []
     for epoch in range(case.epochs):

@@ -2,7 +2,7 @@
 # Make .venv hold exactly what the lock files name, and say in one sentence what the machine lacks.
 #   tools/setup.sh            check everything, repair what is missing (make setup)
 #   tools/setup.sh --ready    return at once if the last set-up still stands (before every other target)
-#   tools/setup.sh --synth    install Yosys and nextpnr as well, which ranvier synth runs (make synth)
+#   tools/setup.sh --synth    install Yosys, nextpnr and z3 as well, for ranvier synth and make formal (make synth)
 # PYTHON=python3.12 chooses the interpreter of a new .venv; APT=no leaves the system's packages alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -143,7 +143,7 @@ install_synth() {
     "$VENV/bin/python" -m venv --clear "$own" >/dev/null &&
         "$own/bin/python" -m pip --disable-pip-version-check --no-input install -q \
             --require-hashes -r tools/synth.lock &&
-        ln -sf "$own"/bin/yowasp-* "$VENV/bin/" || return
+        ln -sf "$own"/bin/yowasp-* "$own"/bin/z3 "$VENV/bin/" || return
     say "compiling Yosys and nextpnr for this machine, once: some minutes"
     for tool in yosys nextpnr-ecp5 nextpnr-ice40 nextpnr-himbaechel-gowin; do
         "$VENV/bin/yowasp-$tool" --version >/dev/null 2>&1 || return

@@ -1,0 +1,92 @@
+"""What holds of the gates for every input: properties that a solver proves, and bugs it must find.
+
+A property is a component around a block: it drives the block as its docstring allows, keeps a
+naive model of what the block should hold, and asserts that both agree.  Ports are inputs that the
+solver chooses anew in every clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.lib import wiring
+
+from sim.proofs.ring import RingProof
+from sim.proofs.words import RandomProof, RoundingProof, SaturationProof
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One line broken on purpose.
+
+    file : path in the tree.  old, new : text that occurs once, and what replaces it.
+    """
+
+    file: str
+    old: str
+    new: str
+
+    def text(self, root: Path) -> str:
+        """Return the broken file; ValueError if there is not exactly one place to break."""
+        text = (root / self.file).read_text()
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.file}: {self.old!r} occurs {text.count(self.old)} times")
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One claim.
+
+    says : the claim in a sentence.  make : builds its component.  depth : clocks from reset that
+    are searched; without `always`, the claim holds so far, with it for ever, by induction over as
+    many clocks.  bug : what must make it fail.
+    """
+
+    says: str
+    make: Callable[[], wiring.Component]
+    depth: int
+    always: bool
+    bug: Bug
+
+
+PROOFS: dict[str, Proof] = {
+    "saturation": Proof(
+        "saturate clamps, wrap keeps the low bits, and fits tells which of the two is exact",
+        SaturationProof,
+        depth=1,
+        always=True,
+        bug=Bug(
+            "rtl/fixed.py",
+            "limit = Cat(largest, negative) if fmt.signed else largest",
+            "limit = Cat(largest, ~negative) if fmt.signed else largest",
+        ),
+    ),
+    "rounding": Proof(
+        "shift_round is floor, nearest with ties up, and towards zero",
+        RoundingProof,
+        depth=1,
+        always=True,
+        bug=Bug("rtl/fixed.py", "return x + (one >> 1)", "return x + one"),
+    ),
+    "random": Proof(
+        "next_random never leaves 0 nor reaches it, and no two states have the same successor",
+        RandomProof,
+        depth=1,
+        always=True,
+        bug=Bug("rtl/fixed.py", "r = r ^ (r >> 17)", "r = r & ~(r >> 17)"),
+    ),
+    "ring": Proof(
+        "a sum that is collected holds every delivery for its tick once, and no other",
+        RingProof,
+        depth=22,
+        always=False,
+        bug=Bug(
+            "rtl/synapse.py",
+            "m.d.sync += slot_3.eq(self.t + (delays_2[lane] << row_2.resolution))",
+            "m.d.sync += slot_3.eq(self.t | (delays_2[lane] << row_2.resolution))",
+        ),
+    ),
+}
