@@ -31,7 +31,7 @@ DELAYS = ["none", "axonal", "synaptic"]
 @click.option(
     "--weight-rate",
     type=float,
-    default=0.002,
+    default=0.001,
     show_default=True,
     help="Step, in units of the largest weight.",
 )
@@ -113,7 +113,7 @@ def command(
         delay_rate=delay_rate,
         half_taps=(),
         linear=True,
-        error_width=6.0,
+        error_width=3.0,
         random_feedback=random_feedback,
     )
     schedule = Schedule(
@@ -172,9 +172,9 @@ def command(
 def _from_scratch(counts: Any, shape: Any, dt_ms: float, schedule: Schedule, seed: int) -> Image:
     """Random weights on a chip made for them."""
     from learn import make_network
-    from quant.learnable import LearnOptions, learnable
+    from quant.learnable import learnable
     from quant.start import start_image
-    from ranvier.defaults import OPTIONS
+    from ranvier.defaults import LARGEST_WEIGHT, LEARN_OPTIONS, OPTIONS
 
     hidden, delay, recurrent, max_delay, delays = shape
     network = make_network(
@@ -191,16 +191,19 @@ def _from_scratch(counts: Any, shape: Any, dt_ms: float, schedule: Schedule, see
         recurrent=recurrent,
         seed=seed,
     )
-    return learnable(start_image(network, OPTIONS), schedule.at(0), LearnOptions(), seed=seed)
+    largest = {p.name: LARGEST_WEIGHT for p in network.populations}
+    start = start_image(network, OPTIONS, largest=largest)
+    return learnable(start, schedule.at(0), LEARN_OPTIONS, seed=seed)
 
 
 def _going_on(image: Image, schedule: Schedule, seed: int) -> Image:
     """Return an image that learns, whether it has learned before or not."""
-    from quant.learnable import LearnOptions, learnable
+    from quant.learnable import learnable
+    from ranvier.defaults import LEARN_OPTIONS
 
     if image.learning is not None:
         return image
-    return learnable(image, schedule.at(0), LearnOptions(), seed=seed)
+    return learnable(image, schedule.at(0), LEARN_OPTIONS, seed=seed)
 
 
 def _check_labels(labels: Any, image: Image, data: str, start: str) -> None:
