@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+import model
 from datapath import Compare, Delay, Format, Image, Kind, Projection, Reset
 from model import Lif, Network
 from model.network import Floats
@@ -169,9 +170,14 @@ def _notes(plan: Plan, image: Image) -> Iterator[str]:
                 "delays, one per source."
             )
     for population in image.populations:
-        late = population.kind is Kind.LIF and population.reset is Reset.SUBTRACT
-        if late and image.chip.lif.compare is Compare.GT:
+        if population.kind is not Kind.LIF or population.reset is not Reset.SUBTRACT:
+            continue
+        wants = plan.network.population(population.name)
+        assert isinstance(wants, Lif)
+        early = image.chip.lif.compare is Compare.GE
+        if early == (wants.compare is model.Compare.GT):
+            where = ("at", "above") if early else ("above", "at")
             yield (
-                f"{population.name}: the chip fires above the threshold, the network at it: "
-                "1 LSB later."
+                f"{population.name}: the chip fires {where[0]} the threshold, the network "
+                f"{where[1]} it: 1 LSB {'earlier' if early else 'later'}."
             )

@@ -39,9 +39,7 @@ def _population(plan: Plan, population: Integrating) -> datapath.Population:
     if isinstance(population, Lif):
         reset = datapath.Reset(population.reset)
         threshold = np.rint(population.threshold * scale).astype(np.int64)
-        if fires_above(plan.chip, reset):
-            # u > T - 1 is u >= T, and nothing else reads the threshold.
-            threshold -= 1
+        threshold += raised(plan.chip, population)
     return datapath.Population(
         name=population.name,
         kind=Kind.LIF if isinstance(population, Lif) else Kind.READOUT,
@@ -54,9 +52,15 @@ def _population(plan: Plan, population: Integrating) -> datapath.Population:
     )
 
 
-def fires_above(chip: Chip, reset: datapath.Reset) -> bool:
-    """Whether a neuron of `chip` fires above its threshold and forgets by how much."""
-    return chip.lif.compare is Compare.GT and reset is datapath.Reset.ZERO
+def raised(chip: Chip, population: Lif) -> int:
+    """Return what a threshold needs so that `chip`, comparing otherwise, fires with the network.
+
+    u > T - 1 is u >= T.  A threshold that is subtracted stays what it is: it fires an LSB off.
+    """
+    strict = population.compare is model.Compare.GT
+    if population.reset is not model.Reset.ZERO or strict == (chip.lif.compare is Compare.GT):
+        return 0
+    return 1 if strict else -1
 
 
 def _projection(plan: Plan, projection: model.Projection) -> datapath.Projection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import datapath
@@ -13,7 +15,7 @@ from quant.account import account
 from quant.calibrate import Counts, bounded, observed
 from quant.choose import Choices
 from quant.fit import narrowed
-from quant.image import fires_above, image_of
+from quant.image import image_of
 from quant.leak import alphas
 from quant.loss import Loss
 from quant.options import Options, check_names
@@ -32,7 +34,8 @@ def quantize(
 
     Parameters
     ----------
-    chip : where the network has to fit; None builds a chip that fits it.
+    chip : where the network has to fit; None builds a chip that fits it, and that compares with >
+        if all neurons of the network do.
     calibration : integers[recordings, steps, channels], events of typical recordings.  The
         membranes they cause decide the scales.  Without them scales fill the weight words, and
         guard bits are added only where no input could make a membrane overflow.
@@ -50,6 +53,8 @@ def quantize(
     """
     check_names(options, network)
     _check_neurons(network)
+    if chip is None and _all_strict(network):
+        options = replace(options, compare=Compare.GT)
     kept = pruned(network, options)
     largest = Format(options.count_bits, signed=False).max
     if calibration is None:
@@ -71,10 +76,12 @@ def _check_neurons(network: Network) -> None:
             raise ValueError(
                 f"{population.name}: alpha_syn must be 0, because chips have no synaptic currents"
             )
-        if isinstance(population, Lif) and population.compare is not model.Compare.GE:
-            raise ValueError(
-                f"{population.name}: compare must be '>=', because thresholds of a chip are reached"
-            )
+
+
+def _all_strict(network: Network) -> bool:
+    """Whether all neurons that fire do so only above their threshold."""
+    firing = [p for p in integrating(network) if isinstance(p, Lif)]
+    return bool(firing) and all(p.compare is model.Compare.GT for p in firing)
 
 
 def dequantize(image: Image) -> Network:
@@ -88,8 +95,7 @@ def dequantize(image: Image) -> Network:
     Raises
     ------
     ValueError
-        The chip fires above the threshold and subtracts it, or a leak amplifies: no float network
-        does that.
+        A leak amplifies: no float network does that.
     """
     given = model.Input(image.input_name, image.channels, image.units)
     return Network(
@@ -107,16 +113,15 @@ def _float_population(population: datapath.Population, chip: Chip) -> Population
     bias = population.bias.astype(np.float64)
     if population.kind is Kind.READOUT:
         return model.Readout(population.name, population.size, alpha, bias)
-    threshold = population.threshold.astype(np.float64)
-    if chip.lif.compare is Compare.GT:
-        if not fires_above(chip, population.reset):
-            raise ValueError(
-                f"{population.name}: fires above its threshold and subtracts it, which no float "
-                "network does"
-            )
-        threshold += 1
-    reset = model.Reset(population.reset)
-    return model.Lif(population.name, population.size, alpha, threshold, bias, reset)
+    return model.Lif(
+        population.name,
+        population.size,
+        alpha,
+        population.threshold.astype(np.float64),
+        bias,
+        model.Reset(population.reset),
+        model.Compare(chip.lif.compare),
+    )
 
 
 def _float_projection(projection: datapath.Projection, image: Image) -> model.Projection:

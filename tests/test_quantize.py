@@ -721,13 +721,51 @@ def test_a_strict_comparison_with_a_zero_reset_is_exact():
     same(above, to_float(compare=Compare.GT)(dequantize(above))[0])
 
 
-def test_a_strict_comparison_that_subtracts_is_noted_and_has_no_twin():
+def test_a_strict_comparison_that_subtracts_is_noted():
     image, loss = to_float(compare=Compare.GT)(small())
     assert loss.notes == (
         "hidden: the chip fires above the threshold, the network at it: 1 LSB later.",
     )
-    with pytest.raises(ValueError, match=r"^hidden: fires above its threshold and subtracts it"):
-        dequantize(image)
+    same(image, to_float(compare=Compare.GT)(dequantize(image))[0])
+
+
+def strict(network):
+    """`network` with neurons that fire only above their threshold."""
+    made = (
+        replace(p, compare=model.Compare.GT) if isinstance(p, Lif) else p
+        for p in network.populations
+    )
+    return replace(network, populations=tuple(made))
+
+
+def test_a_network_that_fires_above_gets_a_chip_that_does():
+    network, counts = random(5)
+    image, loss = to_float()(strict(network))
+    assert image.chip.lif.compare is Compare.GT
+    assert not any("threshold" in note for note in loss.notes)
+    # On the integers themselves, float network and chip are one and the same.
+    twin = dequantize(image)
+    assert twin.population("a").compare is model.Compare.GT
+    fired = run(image, counts, record=["spikes"]).spikes["a"]
+    assert np.array_equal(fired, simulate(twin, counts, ["spikes"]).spikes["a"])
+    assert fired.any()
+
+
+def test_a_network_that_fires_above_on_a_chip_that_fires_at():
+    image, _ = to_float()(small())
+    network = strict(small())
+    _, loss = to_float(chip=image.chip)(network)
+    assert loss.notes == (
+        "hidden: the chip fires at the threshold, the network above it: 1 LSB earlier.",
+    )
+    hidden = replace(network.population("hidden"), reset=Reset.ZERO)
+    zero = replace(network, populations=(network.input, hidden, network.readout))
+    raised, loss = to_float(chip=image.chip)(zero)
+    assert not loss.notes
+    at = replace(hidden, compare=model.Compare.GE)
+    at = replace(zero, populations=(network.input, at, network.readout))
+    reached = to_float(chip=image.chip)(at)[0]
+    assert (of(raised, "hidden").threshold == of(reached, "hidden").threshold + 1).all()
 
 
 def test_a_step_that_is_no_whole_microsecond_is_noted():
@@ -744,14 +782,9 @@ def test_labels_provenance_and_units_reach_the_image():
     assert isinstance(image.chip, Chip)
 
 
-def test_refuses_neurons_that_no_chip_has():
+def test_refuses_currents():
     net = small()
-    current = replace(net.population("hidden"), alpha_syn=0.5)
-    strict = replace(net.population("hidden"), compare=model.Compare.GT)
-    for other, sentence in (
-        (current, "hidden: alpha_syn must be 0, because chips have no synaptic currents"),
-        (strict, "hidden: compare must be '>=', because thresholds of a chip are reached"),
-    ):
-        swapped = replace(net, populations=(net.input, other, net.readout))
-        with pytest.raises(ValueError, match=sentence):
-            quantize(swapped, chip=None, options=OPTIONS, calibration=None)
+    hidden = replace(net.population("hidden"), alpha_syn=0.5)
+    swapped = replace(net, populations=(net.input, hidden, net.readout))
+    with pytest.raises(ValueError, match="hidden: alpha_syn must be 0, because chips have no syn"):
+        quantize(swapped, chip=None, options=OPTIONS, calibration=None)
