@@ -35,6 +35,7 @@ __all__ = [
 FORMATS: dict[str, str] = {
     "npz": "a network of ranvier",
     "nir": "a NIR graph",
+    "snntorch": "a state dict or module of snnTorch",
 }
 """Name of every module, and what it reads; tried in this order."""
 
@@ -82,9 +83,10 @@ def import_network(
     if name not in FORMATS:
         raise ValueError(f"{path}: the format must be one of {', '.join(FORMATS)}, not {name!r}")
     imported = _module(name).read(file, settings)
-    settings.check_used(name)
     if imported.network is None:
+        # Whoever gave up early has not asked for all settings.
         return imported
+    settings.check_used(name)
     provenance = {
         **imported.network.provenance,
         "import.format": name,

@@ -124,6 +124,8 @@ class _Builder:
             populations.append(made)
             gain = neurons[name].gain if name in neurons else np.ones(made.size)
             recurrent = {pre for pre in order if order.index(pre) >= order.index(name)}
+            # The order of edges in a file means nothing.
+            terms = sorted(terms, key=lambda term: order.index(term.pre))
             projections += self._joined(name, made.size, terms, gain, recurrent)
         self._rest(paths, {*order, sink, source})
         return Network(self.dt_ms, steps, tuple(populations), tuple(projections))

@@ -25,6 +25,27 @@ class Scheme(StrEnum):
     EXPONENTIAL = "exponential"
 
 
+class Score(StrEnum):
+    """What of the last neurons says the class: most spikes, or the largest sum of membranes."""
+
+    SPIKES = "spikes"
+    MEMBRANES = "membranes"
+
+
+class LateReset(StrEnum):
+    """A reset one step late: so by a synapse of each neuron on itself, or with the spike."""
+
+    EXACT = "exact"
+    EARLY = "early"
+
+
+class Fraction(StrEnum):
+    """A delay between two steps: rounded to one, or split over several synapses."""
+
+    ROUND = "round"
+    SPLIT = "split"
+
+
 MEANING: dict[str, tuple[type, str]] = {
     "dt_ms": (float, "length of a step"),
     "steps": (int, "steps of a recording"),
@@ -39,6 +60,13 @@ MEANING: dict[str, tuple[type, str]] = {
     "kernel_size": (int, "taps of a delay kernel"),
     "max_delay": (int, "longest delay in steps"),
     "sigma": (float, "width of a delay kernel at evaluation, in steps"),
+    "fraction": (Fraction, "round or split: what becomes of a delay between two steps"),
+    "right_padding": (int, "steps of silence that every layer appends to a recording"),
+    "sparsity": (float, "share of channels whose delay is masked out"),
+    "score": (Score, "spikes or membranes: what of the last neurons says the class"),
+    "late_reset": (LateReset, "exact or early: what becomes of a reset in the step after a spike"),
+    "inputs": (int, "channels of the input"),
+    "epoch": (int, "which checkpoint of a folder"),
 }
 """Every setting there is: its type and what it means."""
 
