@@ -202,6 +202,7 @@ def test_a_module_inside_itself_and_doubling_modules_come_to_an_end(tmp_path):
             r"a tensor of shape \(3, 4\) needs 13 elements, and there",
         ),
         (Tensor(GRID, 0, (1 << 40,), (0,)), "is larger than its record"),
+        (Tensor(GRID, 0, (13,), (0,)), "is larger than its record"),
         (Tensor(GRID, 0, (4,), (-1,)), "must have whole sizes"),
         (Tensor(GRID, 0, (4.0,), (1,)), "must have whole sizes"),
         (Tensor(GRID, 0, (True,), (1,)), "must have whole sizes"),

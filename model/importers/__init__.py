@@ -36,6 +36,9 @@ FORMATS: dict[str, str] = {
     "npz": "a network of ranvier",
     "nir": "a NIR graph",
     "snntorch": "a state dict or module of snnTorch",
+    "dcls": "a state dict of SNN-delays",
+    "delrec": "a state dict of DelRec",
+    "axden": "a state dict with axonal or dendritic delays",
 }
 """Name of every module, and what it reads; tried in this order."""
 
