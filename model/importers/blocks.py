@@ -159,7 +159,7 @@ def _layers(reading: Reading, blocks: list[Block]) -> list[Layer]:
         if number == len(blocks):
             alpha = reading.alpha("tau_readout_ms", block.own)
             said = "its membranes are the scores: the class is the largest sum over time"
-            reading.say(block.weights.name, Verdict.FAITHFUL, said)
+            reading.say("output", Verdict.FAITHFUL, said)
             if block.recurrent is not None or block.after is not None:
                 raise Unsupported(block.weights.name, "comes last, and something follows it")
             layers.append(Layer(Readout("output", size, np.array(alpha), bias), synapses))
