@@ -35,7 +35,10 @@ __all__ = [
 FORMATS: dict[str, str] = {
     "npz": "a network of ranvier",
     "nir": "a NIR graph",
+    "mlgenn": "a folder of checkpoints of mlGeNN",
+    "netx": "a network of lava-dl",
     "snntorch": "a state dict or module of snnTorch",
+    "delgrad": "a module of DelGrad",
     "dcls": "a state dict of SNN-delays",
     "delrec": "a state dict of DelRec",
     "axden": "a state dict with axonal or dendritic delays",

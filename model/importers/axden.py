@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from model.importers.blocks import Reading, lengthened
 from model.importers.chain import Layer, Synapses
+from model.importers.reading import Reading
 from model.importers.settings import Settings
+from model.importers.spikingjelly import alpha, lengthened, normalized, population
 from model.importers.taps import Taken, dcls, moved, positions
 from model.importers.torch_parts import Floats, Part, peek, read_parts
 from model.importers.verdict import Imported, Unsupported, Verdict
@@ -65,13 +66,13 @@ def _groups(parts: list[Part]) -> list[dict[str, Part]]:
 
 def _layer(reading: Reading, number: int, group: dict[str, Part], last: bool) -> Layer:
     taken, bias = _weights(reading, group)
-    synapses, bias = reading.normalized(group.get("norm"), taken, bias)
+    synapses, bias = normalized(reading, group.get("norm"), taken, bias)
     size, own = len(bias), group.get("neuron")
     if not last:
-        return Layer(reading.population(f"hidden{number}", size, bias, own), synapses)
-    alpha = reading.alpha("tau_readout_ms", own)
+        return Layer(population(reading, f"hidden{number}", size, bias, own), synapses)
+    kappa = alpha(reading, "tau_readout_ms", own)
     reading.say("output", Verdict.FAITHFUL, "its membranes are the scores: the largest sum")
-    return Layer(Readout("output", size, np.array(alpha), bias), synapses)
+    return Layer(Readout("output", size, np.array(kappa), bias), synapses)
 
 
 def _weights(reading: Reading, group: dict[str, Part]) -> tuple[Taken, Floats]:

@@ -1,22 +1,20 @@
-"""Layers of SpikingJelly networks with delays: weights, batch norm, neurons, one after the other.
-
-A neuron there is v <- v - v / tau + x, a spike where v >= threshold, and a reset with the spike.
-"""
+"""SpikingJelly networks with delays, layer by layer: weights, batch norm, neurons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from model.importers.chain import Layer, Synapses, chain
+from model.importers.chain import Layer, Synapses
+from model.importers.reading import Reading
 from model.importers.settings import Settings
+from model.importers.spikingjelly import alpha, lengthened, normalized, population
 from model.importers.taps import Taken, dcls, delrec
 from model.importers.torch_parts import Floats, Part, batch_norm, is_batch_norm, read_parts
-from model.importers.verdict import Finding, Imported, Unsupported, Verdict
-from model.network import Compare, Delay, Lif, Readout, Reset
+from model.importers.verdict import Imported, Unsupported, Verdict
+from model.network import Delay, Readout
 
 
 @dataclass(slots=True)
@@ -31,72 +29,6 @@ class Block:
     recurrent: Part | None = None
     own: Part | None = None
     after: Part | None = None
-
-
-@dataclass(slots=True)
-class Reading:
-    """What is being read: its settings, and what was found."""
-
-    settings: Settings
-    findings: list[Finding] = field(default_factory=list)
-
-    def say(self, node: str, verdict: Verdict, reason: str) -> None:
-        """Note what became of a part."""
-        self.findings.append(Finding(node, verdict, reason))
-
-    def finish(self, build: Callable[[], tuple[int, int, list[Layer]]]) -> Imported:
-        """Build the network from what `build` returns: channels, steps, layers."""
-        dt_ms, units = self.settings.number("dt_ms"), self.settings.get("units")
-        try:
-            inputs, steps, layers = build()
-            made = chain(dt_ms, steps, inputs, None if units is None else int(units), layers)
-        except Unsupported as error:
-            self.say(error.node, Verdict.UNSUPPORTED, error.reason)
-            made = None
-        return Imported(made, tuple(self.findings))
-
-    def alpha(self, name: str, own: Part | None) -> float:
-        """Return the decay of neurons whose time constant is the setting `name`, or is learned."""
-        if own is not None:
-            if set(own.tensors) != {"w"} or own.tensors["w"].size != 1:
-                what = ", ".join(sorted(own.tensors))
-                raise Unsupported(own.name, f"has {what}, which no LIF neuron has")
-            # tau = 1 / sigmoid(w), in steps.
-            alpha = 1 - 1 / (1 + np.exp(-float(own.tensors["w"].flat[0])))
-            self.say(own.name, Verdict.FAITHFUL, f"a learned decay of {alpha:.4g} per step")
-            return float(alpha)
-        tau, dt = self.settings.number(name), self.settings.number("dt_ms")
-        if name == "tau_readout_ms" and tau == 0:
-            return 0.0
-        if tau < dt or dt == 0:
-            raise ValueError(
-                f"{self.settings.source}: {name} = {tau:g} must be at least dt_ms = {dt:g}, one "
-                "step, after which nothing is left"
-            )
-        return 1 - dt / tau
-
-    def population(self, name: str, size: int, bias: Floats, own: Part | None) -> Lif:
-        """Return neurons that fire."""
-        return Lif(
-            name,
-            size,
-            np.array(self.alpha("tau_ms", own)),
-            np.array(self.settings.number("threshold")),
-            bias,
-            self.settings.choice("reset", Reset),
-            Compare.GE,
-        )
-
-    def normalized(
-        self, norm: Part | None, taken: Taken, bias: Floats
-    ) -> tuple[list[Synapses], Floats]:
-        """Fold a batch norm between weights and neurons into both."""
-        if norm is None:
-            return taken.synapses, bias
-        scale, shift = batch_norm(norm, len(bias))
-        self.say(norm.name, Verdict.FAITHFUL, "folded into weights and a bias per step")
-        folded = [replace(one, weights=scale[:, None] * one.weights) for one in taken.synapses]
-        return folded, scale * bias + shift
 
 
 def read_blocks(path: Path, settings: Settings) -> Imported:
@@ -154,22 +86,22 @@ def _layers(reading: Reading, blocks: list[Block]) -> list[Layer]:
     events: Part | None = None
     for number, block in enumerate(blocks, 1):
         taken, bias = _weights(reading, block.weights, events)
-        synapses, bias = reading.normalized(block.before, taken, bias)
+        synapses, bias = normalized(reading, block.before, taken, bias)
         size = len(bias)
         if number == len(blocks):
-            alpha = reading.alpha("tau_readout_ms", block.own)
+            kappa = alpha(reading, "tau_readout_ms", block.own)
             said = "its membranes are the scores: the class is the largest sum over time"
             reading.say("output", Verdict.FAITHFUL, said)
             if block.recurrent is not None or block.after is not None:
                 raise Unsupported(block.weights.name, "comes last, and something follows it")
-            layers.append(Layer(Readout("output", size, np.array(alpha), bias), synapses))
+            layers.append(Layer(Readout("output", size, np.array(kappa), bias), synapses))
             break
         recurrent: list[Synapses] = []
         if block.recurrent is not None:
             own = delrec(block.recurrent, reading.settings)
             recurrent, bias = own.synapses, _rest(reading, block.recurrent, own, bias)
-        population = reading.population(f"hidden{number}", size, bias, block.own)
-        layers.append(Layer(population, synapses, recurrent))
+        neurons = population(reading, f"hidden{number}", size, bias, block.own)
+        layers.append(Layer(neurons, synapses, recurrent))
         events = block.after
     return layers
 
@@ -206,23 +138,3 @@ def _weights(reading: Reading, part: Part, events: Part | None) -> tuple[Taken, 
             remark += ", a constant that comes through them is not delayed"
     reading.say(part.name, verdict, f"{remark}, shape {(outs, ins)}")
     return taken, bias
-
-
-def lengthened(reading: Reading, delayed: int, layers: int) -> int:
-    """Return the steps of a recording, which DCLS layers lengthen."""
-    steps = reading.settings.whole("steps")
-    if not delayed:
-        return steps
-    padding = reading.settings.whole("right_padding")
-    if padding == 0:
-        return steps
-    said = f"{padding} steps of silence for each of {delayed} layers follow {steps} steps"
-    if layers == 1:
-        reading.say("steps", Verdict.FAITHFUL, said)
-    else:
-        said += (
-            "; the original cuts what a layer fires after its own end, so its last "
-            f"{padding} steps may differ from the second layer on"
-        )
-        reading.say("steps", Verdict.APPROXIMATE, said)
-    return steps + padding * delayed

@@ -24,7 +24,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from model.importers.nir_file import GRAPH, INPUT, OUTPUT, Floats, Graph, Node, read_graph
+from model.importers.hdf5 import Floats
+from model.importers.nir_file import GRAPH, INPUT, OUTPUT, Graph, Node, read_graph
 from model.importers.nir_neurons import NEURONS, READING, Dynamics, dynamics
 from model.importers.nir_paths import Paths, Term
 from model.importers.settings import Scheme, Settings

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import h5py
-import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from model.importers.hdf5 import Floats, Reader
 
 DEEPEST = 16
 """Graphs inside graphs."""
 MOST_NODES = 10_000
-MOST_NUMBERS = 1 << 27
-"""All parameters of a file together; 1 GiB as float64."""
 
 GRAPH, INPUT, OUTPUT = "NIRGraph", "Input", "Output"
 
@@ -57,41 +52,29 @@ def read_graph(path: Path) -> Graph:
     try:
         with h5py.File(path, "r") as file:
             reader = _Reader(path)
-            reader.graph(_group(path, file, "node"), "", 0)
+            reader.graph(reader.group(file, "node"), "", 0)
     except (OSError, RuntimeError, KeyError) as error:
         raise ValueError(f"{path}: is not a NIR file: {' '.join(str(error).split())}") from None
     return Graph(reader.nodes, tuple(reader.edges))
 
 
-def _group(path: Path, parent: h5py.Group, name: str) -> h5py.Group:
-    """Return a group that lies in the file itself."""
-    # A link may lead into another file, or nowhere.
-    if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"{path}: {parent.name}/{name} must be a group of this file")
-    group = parent[name]
-    if not isinstance(group, h5py.Group):
-        raise ValueError(f"{path}: {group.name} must be a group")
-    return group
-
-
-class _Reader:
+class _Reader(Reader):
     """Collects nodes and edges."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self.nodes: dict[str, Node] = {}
         self.edges: list[tuple[str, str]] = []
-        self.numbers = 0
 
     def graph(self, group: h5py.Group, prefix: str, depth: int) -> None:
         """Add the nodes and edges of a graph."""
         if depth > DEEPEST:
             raise ValueError(f"{self.path}: graphs lie inside graphs more than {DEEPEST} deep")
-        nodes = _group(self.path, group, "nodes")
+        nodes = self.group(group, "nodes")
         for name in nodes:
             if len(self.nodes) >= MOST_NODES:
                 raise ValueError(f"{self.path}: has more than {MOST_NODES} nodes")
-            inner = _group(self.path, nodes, name)
+            inner = self.group(nodes, name)
             kind = self.text(inner, "type")
             if kind == GRAPH:
                 # The graph itself stays as a node, where edges end and begin.
@@ -125,47 +108,4 @@ class _Reader:
             if name in ("type", "metadata"):
                 continue
             data = self.dataset(group, name)
-            if data.dtype.kind in "OS":
-                yield name, self.text(group, name)
-            elif data.dtype.kind in "iufb":
-                values = np.asarray(data[()], np.float64)
-                if not np.isfinite(values).all():
-                    raise ValueError(f"{self.path}: {data.name} holds numbers that are not finite")
-                yield name, values
-            else:
-                raise ValueError(f"{self.path}: {data.name} is of type {data.dtype}, not numbers")
-
-    def dataset(self, group: h5py.Group, name: str) -> h5py.Dataset:
-        """Return a dataset that lies in the file and is not larger than it should be."""
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{self.path}: {group.name}/{name} must lie in this file")
-        data = group[name]
-        if not isinstance(data, h5py.Dataset) or data.external is not None or data.is_virtual:
-            raise ValueError(f"{self.path}: {group.name}/{name} must be data of this file")
-        self.numbers += prod(data.shape)
-        if self.numbers > MOST_NUMBERS:
-            raise ValueError(
-                f"{self.path}: {data.name} has shape {data.shape}; all parameters together may be "
-                f"{MOST_NUMBERS} numbers"
-            )
-        return data
-
-    def text(self, group: h5py.Group, name: str) -> str:
-        """Return a dataset that is one string."""
-        if name not in group:
-            raise ValueError(f"{self.path}: {group.name} has no {name}")
-        data = self.dataset(group, name)
-        if data.shape != ():
-            raise ValueError(f"{self.path}: {data.name} must be one string")
-        return self.word(data[()])
-
-    def word(self, value: object) -> str:
-        """Return a string of the file, which names something."""
-        if isinstance(value, bytes):
-            try:
-                value = value.decode()
-            except UnicodeDecodeError:
-                value = None
-        if not isinstance(value, str) or not value.isprintable() or not value or len(value) > 1000:
-            raise ValueError(f"{self.path}: holds a name that is no printable text")
-        return value
+            yield name, self.string(data) if data.dtype.kind in "OS" else self.values(data)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.importers.nir_file import Floats, Node
+from model.importers.hdf5 import Floats
+from model.importers.nir_file import Node
 from model.importers.settings import Scheme
 from model.importers.verdict import Unsupported
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from model.importers.hdf5 import Floats
 from model.importers.lowering import convolution, pool
-from model.importers.nir_file import GRAPH, INPUT, OUTPUT, Floats, Graph, Node
+from model.importers.nir_file import GRAPH, INPUT, OUTPUT, Graph, Node
 from model.importers.nir_neurons import NEURONS
 from model.importers.verdict import Unsupported
 

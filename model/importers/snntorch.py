@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from model.importers.chain import Layer, Synapses, chain, counted
+from model.importers.chain import Layer, Synapses, counted
+from model.importers.reading import Reading
 from model.importers.settings import Score, Settings
 from model.importers.snntorch_neurons import Neurons, is_neuron, met, neurons
 from model.importers.torch_parts import Floats, Part, batch_norm, is_batch_norm, peek, read_parts
-from model.importers.verdict import Finding, Imported, Unsupported, Verdict
+from model.importers.verdict import Imported, Unsupported, Verdict
 from model.network import Compare, Delay, Lif, Readout
 
 IDLE = ("Flatten", "Dropout", "Identity", "Sequential", "ModuleList")
@@ -40,24 +41,22 @@ def read(path: Path, settings: Settings) -> Imported:
     Settings: dt_ms, steps, score; late_reset for neurons without a current that subtract; reset
     where the file does not say it, or to accept one that is not quite the same; units.
     """
-    builder = _Builder(read_parts(path), settings)
-    dt_ms, steps = settings.number("dt_ms"), settings.whole("steps")
-    units = settings.get("units")
-    try:
+    reading = Reading(settings)
+    builder = _Builder(read_parts(path), reading)
+    steps = settings.whole("steps")
+
+    def build() -> tuple[int, int, list[Layer]]:
         layers = builder.layers()
-        made = chain(dt_ms, steps, builder.inputs, None if units is None else int(units), layers)
-    except Unsupported as error:
-        builder.say(error.node, Verdict.UNSUPPORTED, error.reason)
-        made = None
-    return Imported(made, tuple(builder.findings))
+        return builder.inputs, steps, layers
+
+    return reading.finish(build)
 
 
 class _Builder:
     """Turns parts into layers, and notes what became of them."""
 
-    def __init__(self, parts: list[Part], settings: Settings) -> None:
-        self.settings = settings
-        self.findings: list[Finding] = []
+    def __init__(self, parts: list[Part], reading: Reading) -> None:
+        self.settings, self.say = reading.settings, reading.say
         self.recurrent = {p.name: p for p in parts if p.name.rpartition(".")[2] == "recurrent"}
         self.parts = [p for p in parts if p.name not in self.recurrent]
         self.inputs = 0
@@ -65,10 +64,6 @@ class _Builder:
         self.weights: Floats | None = None
         self.bias: Floats = np.zeros(0)
         self.events = 1.0
-
-    def say(self, node: str, verdict: Verdict, reason: str) -> None:
-        """Note what became of a part."""
-        self.findings.append(Finding(node, verdict, reason))
 
     def layers(self) -> list[Layer]:
         """Return the layers; Unsupported if a part is."""

@@ -119,15 +119,15 @@ def _modules(path: Path, root: Stub) -> Iterator[Part]:
                 f"than {MOST_PARTS}"
             )
         children = _dict(stub, "_modules")
+        # Tensors that are not trained may be plain attributes.
+        own = {**_dict(stub, "_parameters"), **_dict(stub, "_buffers"), **stub.state}
         tensors = {
             str(key): np.asarray(value, np.float64)
-            for kind in ("_parameters", "_buffers")
-            for key, value in _dict(stub, kind).items()
+            for key, value in own.items()
             if isinstance(value, np.ndarray)
         }
         if tensors or not children:
-            attributes = {k: v for k, v in stub.state.items() if not k.startswith("_")}
-            yield Part(name, stub.kind, tensors, attributes)
+            yield Part(name, stub.kind, tensors, stub.state)
         below = [
             (child, f"{name}.{key}" if name else str(key), depth + 1)
             for key, child in children.items()
