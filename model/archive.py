@@ -10,8 +10,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,12 +38,24 @@ def write(path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[An
     """
     text = json.dumps(header, allow_nan=False, sort_keys=True).encode()
     members = {HEADER: np.frombuffer(text, np.uint8), **arrays}
+    with complete(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as file:
+        for name, array in members.items():
+            # ZipInfo has a fixed date, writestr(str) would take the clock's.
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), _npy(array))
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` to write to, and move it there once it is complete.
+
+    Raises
+    ------
+    OSError
+        The folder does not exist or cannot be written; what was at `path` is left as it was.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as file:
-            for name, array in members.items():
-                # ZipInfo has a fixed date, writestr(str) would take the clock's.
-                file.writestr(zipfile.ZipInfo(f"{name}.npy"), _npy(array))
+        yield part
         part.replace(path)
     except OSError as error:
         raise OSError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -12,7 +12,7 @@ import os
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,11 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     OSError
         The folder does not exist or cannot be written; a file already there is left as it was.
     """
+    write(Path(path), described(network), arrays_of(network))
+
+
+def arrays_of(network: Network) -> dict[str, NDArray[Any]]:
+    """Return what is not in the header of `network`: float64 arrays by name."""
     arrays: dict[str, NDArray[Any]] = {}
     version = _version(network)
     for population in network.populations:
@@ -62,7 +67,7 @@ def save(network: Network, path: str | os.PathLike[str]) -> None:
     for projection in network.projections:
         for name in ("weights", "delays"):
             arrays[f"projections/{projection.name}/{name}"] = getattr(projection, name)
-    write(Path(path), _described(network, version), arrays)
+    return arrays
 
 
 def _version(network: Network) -> int:
@@ -77,7 +82,15 @@ def _arrays_of(kind: str, version: int) -> tuple[str, ...]:
     return (*arrays, CURRENT) if arrays and version > 1 else arrays
 
 
-def _described(network: Network, version: int) -> dict[str, Any]:
+def described(network: Network) -> dict[str, Any]:
+    """Return the header of `network`, which JSON can hold.
+
+    Raises
+    ------
+    ValueError
+        An entry of the provenance is neither a string nor a finite number.
+    """
+    version = _version(network)
     return {
         "format": FORMAT,
         "version": version,
@@ -140,28 +153,52 @@ def load(path: str | os.PathLike[str]) -> Network:
         The file does not exist or cannot be read.
     """
     with Archive(Path(path)) as archive:
-        described = _Fields(archive.path, HEADER, archive.header())
-        if described.get("format", str) != FORMAT:
-            raise ValueError(f"{path}: is not a {FORMAT} file")
-        version = described.get("version", int)
-        if version not in VERSIONS:
-            known = " and ".join(map(str, VERSIONS))
-            raise ValueError(
-                f"{path}: has version {version}, but only versions {known} can be read: "
-                "install the release that wrote it"
-            )
-        try:
-            network = _network(archive, described, version)
-        except ValueError as error:
-            # The network's own sentences name population, field and value, but not the file.
-            sentence = str(error)
-            named = sentence.startswith(str(archive.path))
-            raise ValueError(sentence if named else f"{path}: {sentence}") from None
+        network = assembled(archive)
         archive.close_complete()
     return network
 
 
-def _network(archive: Archive, described: _Fields, version: int) -> Network:
+class Source(Protocol):
+    """Where a header and its arrays come from."""
+
+    path: Path
+
+    def header(self) -> dict[str, Any]:
+        """Return the JSON header."""
+
+    def array(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return the array called `name`, which must have this dtype and shape."""
+
+
+def assembled(source: Source) -> Network:
+    """Return the network that `described` and `arrays_of` were asked of.
+
+    Raises
+    ------
+    ValueError
+        It is of another kind or version, or describes no valid network.
+    """
+    path = source.path
+    fields = _Fields(path, HEADER, source.header())
+    if fields.get("format", str) != FORMAT:
+        raise ValueError(f"{path}: is not a {FORMAT} file")
+    version = fields.get("version", int)
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise ValueError(
+            f"{path}: has version {version}, but only versions {known} can be read: "
+            "install the release that wrote it"
+        )
+    try:
+        return _network(source, fields, version)
+    except ValueError as error:
+        # The network's own sentences name population, field and value, but not the file.
+        sentence = str(error)
+        named = sentence.startswith(str(path))
+        raise ValueError(sentence if named else f"{path}: {sentence}") from None
+
+
+def _network(archive: Source, described: _Fields, version: int) -> Network:
     populations = tuple(_population(archive, p, version) for p in described.each("populations"))
     sizes = {p.name: p.size for p in populations}
     return Network(
@@ -182,7 +219,7 @@ def _label(path: Path, value: object) -> str:
     return value
 
 
-def _population(archive: Archive, described: _Fields, version: int) -> Population:
+def _population(archive: Source, described: _Fields, version: int) -> Population:
     name, kind = described.get("name", str), described.get("kind", str)
     size = described.get("size", int)
     if kind not in POPULATION_ARRAYS:
@@ -211,7 +248,7 @@ def _population(archive: Archive, described: _Fields, version: int) -> Populatio
     return Readout(name, size, arrays["alpha"], arrays["bias"], current)
 
 
-def _projection(archive: Archive, described: _Fields, sizes: Mapping[str, int]) -> Projection:
+def _projection(archive: Source, described: _Fields, sizes: Mapping[str, int]) -> Projection:
     name, pre, post = (described.get(field, str) for field in ("name", "pre", "post"))
     for end in (pre, post):
         if end not in sizes:

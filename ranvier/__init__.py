@@ -26,6 +26,7 @@ _PUBLIC = {
     "encode": "events",
     "evaluate": "quant.evaluate",
     "finetune": "ranvier.tuning",
+    "import_network": "model.importers",
     "load_data": "events",
     "load_image": "datapath.files",
     "load_network": "model",
@@ -38,6 +39,7 @@ _PUBLIC = {
     "spoken_digits": "events",
     "train": "learn",
     "verify": "sim.verify",
+    "write_nir": "model.exporters",
 }
 """Where each public name lives; load_X and save_X are the `load` and `save` of that room."""
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "learn": "Let a chip learn weights and delays, in the emulator or in its gates.",
     "import": "Read a network that was trained elsewhere.",
     "check": "Say how well a file of another tool can be imported.",
+    "export-nir": "Write a float network as a NIR graph.",
     "quantize": "Map a float network onto a chip.",
     "evaluate": "Accuracy of a float network or of an image on a data set.",
     "report": "Emulator against float network, as one HTML page.",
@@ -67,7 +68,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"ranvier.commands.{cmd_name}").command
+        module = cmd_name.replace("-", "_")
+        command = importlib.import_module(f"ranvier.commands.{module}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -22,10 +22,14 @@ class Reader:
         self.path = path
         self.numbers_read = 0
 
+    def linked(self, parent: h5py.Group, name: str) -> bool:
+        """Whether something called `name` lies in the file itself."""
+        return isinstance(parent.get(name, getlink=True), h5py.HardLink)
+
     def group(self, parent: h5py.Group, name: str) -> h5py.Group:
         """Return a group that lies in the file itself."""
         # A link may lead into another file, or nowhere.
-        if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
+        if not self.linked(parent, name):
             raise ValueError(f"{self.path}: {parent.name}/{name} must be a group of this file")
         group = parent[name]
         if not isinstance(group, h5py.Group):
@@ -34,7 +38,7 @@ class Reader:
 
     def dataset(self, group: h5py.Group, name: str) -> h5py.Dataset:
         """Return a dataset that lies in the file and is not larger than it should be."""
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        if not self.linked(group, name):
             raise ValueError(f"{self.path}: {group.name}/{name} must lie in this file")
         data = group[name]
         if not isinstance(data, h5py.Dataset) or data.external is not None or data.is_virtual:
@@ -71,6 +75,13 @@ class Reader:
         if data.shape not in ((), (1,)):
             raise ValueError(f"{self.path}: {data.name} must be one string")
         return self.word(np.asarray(data[()]).reshape(-1)[0])
+
+    def document(self, data: h5py.Dataset) -> str:
+        """Return what `dataset` found, which must be one text, however long."""
+        value = data[()] if data.shape == () else None
+        if not isinstance(value, bytes):
+            raise ValueError(f"{self.path}: {data.name} must be one text")
+        return value.decode(errors="replace")
 
     def word(self, value: object) -> str:
         """Return a string of the file, which names something."""

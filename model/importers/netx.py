@@ -141,9 +141,7 @@ class _Builder:
         return Layer(population, into, recurrent)
 
     def _weights(self, name: str, group: h5py.Group, field: str) -> Floats:
-        if isinstance(group.get(field, getlink=True), h5py.HardLink) and isinstance(
-            group[field], h5py.Group
-        ):
+        if self.reader.linked(group, field) and isinstance(group[field], h5py.Group):
             raise Unsupported(name, f"has complex {field}s, which no network here has")
         weights = self.reader.numbers(group, field)
         if weights.ndim == 1:

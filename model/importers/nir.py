@@ -25,9 +25,10 @@ import h5py
 import numpy as np
 
 from model.importers.hdf5 import Floats
-from model.importers.nir_file import GRAPH, INPUT, OUTPUT, Graph, Node, read_graph
+from model.importers.nir_file import GRAPH, INPUT, METADATA, OUTPUT, Graph, Node, read_graph
 from model.importers.nir_neurons import NEURONS, READING, Dynamics, dynamics
 from model.importers.nir_paths import Paths, Term
+from model.importers.nir_saved import saved_network
 from model.importers.settings import Scheme, Settings
 from model.importers.verdict import Finding, Imported, Unsupported, Verdict
 from model.network import (
@@ -58,15 +59,23 @@ def recognizes(path: Path) -> bool:
 def read(path: Path, settings: Settings) -> Imported:
     """Read `path`.
 
-    Settings: dt_ms, steps and scheme, always needed; units; reset, where the file does not say
-    what a spike resets to.
+    Settings: none for a file of `model.exporters` that nobody changed; else dt_ms, steps and
+    scheme, always needed; units; reset, where the file does not say what a spike resets to.
     """
     graph = read_graph(path)
+    network = saved_network(path, graph)
+    if network is not None:
+        said = "of a network of ranvier, which it fits bit for bit"
+        found = tuple(Finding(name, Verdict.FAITHFUL, said) for name in graph.nodes)
+        return Imported(network, found)
     dt_ms, steps = settings.number("dt_ms"), settings.whole("steps")
     if dt_ms <= 0:
         raise ValueError(f"{path}: dt_ms must be positive, not {dt_ms}")
     scheme = settings.choice("scheme", Scheme)
     builder = _Builder(path, graph, settings, dt_ms, scheme)
+    if graph.metadata:
+        said = "of other nodes than these, so only the nodes count"
+        builder.say(METADATA, Verdict.APPROXIMATE, said)
     try:
         made = builder.build(steps)
     except Unsupported as error:
@@ -269,6 +278,11 @@ class _Builder:
         """Return mode and delays of `term` in steps, and what is to be said about them."""
         per_step = 1000 / self.dt_ms
         axonal, dendritic = term.axonal, term.dendritic
+        if term.synaptic is not None:
+            # [post, pre], to which those before and behind the weights add.
+            both = term.synaptic + (0 if axonal is None else axonal[None, :])
+            both = both + (0 if dendritic is None else dendritic[:, None])
+            return self._rounded(Delay.SYNAPTIC, both * per_step, least)
         remark = "; recurrent, so it takes a step" if least else ""
         if axonal is None and dendritic is None:
             return Delay.NONE, np.array(float(least)), Verdict.FAITHFUL, remark
@@ -278,6 +292,12 @@ class _Builder:
             mode, delays = Delay.DENDRITIC, dendritic * per_step
         else:
             mode, delays = Delay.SYNAPTIC, (dendritic[:, None] + axonal[None, :]) * per_step
+        return self._rounded(mode, delays, least)
+
+    def _rounded(
+        self, mode: Delay, delays: Floats, least: int
+    ) -> tuple[Delay, Floats, Verdict, str]:
+        """Return delays in steps as they are applied, and what is to be said about them."""
         off = float(np.abs(delays - np.rint(delays)).max(initial=0))
         short = int((np.rint(delays) < least).sum())
         said = f"; {mode.value} delays of up to {delays.max(initial=0):g} steps"

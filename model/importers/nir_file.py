@@ -7,7 +7,7 @@ reads (https://neuroir.org).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -18,7 +18,16 @@ DEEPEST = 16
 """Graphs inside graphs."""
 MOST_NODES = 10_000
 
+DEEPEST_METADATA = 4
+VERSION = "1.0"
+"""Of the format that is written."""
+
 GRAPH, INPUT, OUTPUT = "NIRGraph", "Input", "Output"
+METADATA = "metadata"
+OURS = "ranvier"
+"""Where in the metadata of a graph the network lies that it was made of."""
+SYNAPTIC = "synaptic_delay_s"
+"""Metadata of a Linear: delays per weight, in seconds, which no node of NIR has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,12 @@ class Node:
 class Graph:
     """Nodes by name, and edges; the nodes of an inner graph `g` are called `g.name`.
 
-    shape : of the events that come in.
+    metadata : of ours, by path; of a Linear it is the field `SYNAPTIC`.
     """
 
     nodes: Mapping[str, Node]
     edges: tuple[tuple[str, str], ...]
+    metadata: Mapping[str, Floats | str] = field(default_factory=dict)
 
 
 def read_graph(path: Path) -> Graph:
@@ -52,10 +62,13 @@ def read_graph(path: Path) -> Graph:
     try:
         with h5py.File(path, "r") as file:
             reader = _Reader(path)
-            reader.graph(reader.group(file, "node"), "", 0)
+            node = reader.group(file, "node")
+            reader.graph(node, "", 0)
+            ours = reader.metadata(node)
+            metadata = {} if ours is None else dict(reader.below(ours, "", 0))
     except (OSError, RuntimeError, KeyError) as error:
         raise ValueError(f"{path}: is not a NIR file: {' '.join(str(error).split())}") from None
-    return Graph(reader.nodes, tuple(reader.edges))
+    return Graph(reader.nodes, tuple(reader.edges), metadata)
 
 
 class _Reader(Reader):
@@ -105,7 +118,33 @@ class _Reader(Reader):
     def fields(self, group: h5py.Group) -> Iterator[tuple[str, Floats | str]]:
         """Yield the parameters of a node."""
         for name in group:
-            if name in ("type", "metadata"):
+            if name == METADATA and self.linked(group, name):
+                inner = group[name]
+                if isinstance(inner, h5py.Group) and SYNAPTIC in inner:
+                    yield SYNAPTIC, self.numbers(inner, SYNAPTIC)
+            if name in ("type", METADATA):
                 continue
             data = self.dataset(group, name)
             yield name, self.string(data) if data.dtype.kind in "OS" else self.values(data)
+
+    def metadata(self, group: h5py.Group) -> h5py.Group | None:
+        """Return what we have written into the metadata of a graph, None for that of others."""
+        for name in (METADATA, OURS):
+            if not self.linked(group, name) or not isinstance(group[name], h5py.Group):
+                return None
+            group = group[name]
+        return group
+
+    def below(
+        self, group: h5py.Group, prefix: str, depth: int
+    ) -> Iterator[tuple[str, Floats | str]]:
+        """Yield all data below a group of ours, by path."""
+        if depth > DEEPEST_METADATA or len(group) > MOST_NODES:
+            raise ValueError(f"{self.path}: {group.name} is deeper or longer than what we write")
+        for name in group:
+            if self.linked(group, name) and isinstance(group[name], h5py.Group):
+                yield from self.below(group[name], f"{prefix}{name}/", depth + 1)
+                continue
+            data = self.dataset(group, name)
+            text = data.dtype.kind in "OS"
+            yield prefix + name, self.document(data) if text else self.values(data)

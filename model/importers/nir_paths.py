@@ -11,7 +11,7 @@ import numpy as np
 
 from model.importers.hdf5 import Floats
 from model.importers.lowering import convolution, pool
-from model.importers.nir_file import GRAPH, INPUT, OUTPUT, Graph, Node
+from model.importers.nir_file import GRAPH, INPUT, OUTPUT, SYNAPTIC, Graph, Node
 from model.importers.nir_neurons import NEURONS
 from model.importers.verdict import Unsupported
 
@@ -27,7 +27,8 @@ class Term:
 
     pre : the node that emits.  through : nodes between, from the emitter on.  matrix :
     float64[outputs, inputs], None for the identity.  axonal, dendritic : delays in seconds before
-    and after the matrix, float64 per channel, None for none.
+    and after the matrix, float64 per channel, None for none.  synaptic : those of single weights,
+    float64[outputs, inputs].
     """
 
     pre: str
@@ -35,6 +36,7 @@ class Term:
     matrix: Floats | None
     axonal: Floats | None
     dendritic: Floats | None
+    synaptic: Floats | None = None
 
 
 class Paths:
@@ -141,8 +143,15 @@ class Paths:
         if matrix.shape[1] != size:
             raise Unsupported(node.name, f"takes {matrix.shape[1]} channels and is given {size}")
         term = self._through(node, term)
+        synaptic = node.fields.get(SYNAPTIC)
+        if isinstance(synaptic, str) or (synaptic is not None and synaptic.shape != matrix.shape):
+            raise Unsupported(node.name, f"{SYNAPTIC} must have the shape of its weights")
+        if synaptic is not None and (synaptic < 0).any():
+            raise Unsupported(node.name, f"has a negative delay of {synaptic.min()} s")
         if term.matrix is None:
-            return [replace(term, matrix=matrix)]
+            return [replace(term, matrix=matrix, synaptic=synaptic)]
+        if synaptic is not None or term.synaptic is not None:
+            raise Unsupported(node.name, "is one of two matrices, and one has delays per weight")
         if term.dendritic is None:
             return [replace(term, matrix=matrix @ term.matrix)]
         parts = []
