@@ -354,8 +354,16 @@ def test_a_readout_without_memory_is_asked_for_by_its_time_constant(tmp_path):
 @pytest.mark.parametrize(
     ("part", "changed", "sentence"),
     [
-        ("layers_2", {"recurrent_delays": np.array([-1.0, 2.0])}, "hold -1, which is no delay"),
-        ("layers_2", {"recurrent_delays": np.array([np.nan, 2.0])}, "hold nan, which is no delay"),
+        (
+            "layers_2",
+            {"recurrent_delays": np.array([-1.0, 2.0])},
+            "recurrent_delays are from -1 to 2, not from 0",
+        ),
+        (
+            "layers_2",
+            {"recurrent_delays": np.array([np.nan, 2.0])},
+            "recurrent_delays holds nan, which no",
+        ),
         (
             "layers_2",
             {"recurrent_delays": np.ones(5)},

@@ -88,7 +88,12 @@ def import_network(
     name = _recognized(file) if source == "auto" else source
     if name not in FORMATS:
         raise ValueError(f"{path}: the format must be one of {', '.join(FORMATS)}, not {name!r}")
-    imported = _module(name).read(file, settings)
+    try:
+        imported = _module(name).read(file, settings)
+    except ValueError as error:
+        # A network's own sentences name population, field and value, but not the file.
+        named = str(error).startswith((str(path), str(settings.source)))
+        raise ValueError(str(error) if named else f"{path}: {error}") from None
     if imported.network is None:
         # Whoever gave up early has not asked for all settings.
         return imported

@@ -33,12 +33,10 @@ class Layer:
     recurrent: Sequence[Synapses] = ()
 
 
-def counted(size: int, synapses: Synapses | None = None) -> Layer:
+def counted(synapses: Synapses) -> Layer:
     """Return a readout without memory: the class is the largest number of events."""
-    return Layer(
-        Readout(OUTPUT, size, np.zeros(size), np.zeros(size)),
-        [Synapses(np.eye(size)) if synapses is None else synapses],
-    )
+    size = len(synapses.weights)
+    return Layer(Readout(OUTPUT, size, np.zeros(size), np.zeros(size)), [synapses])
 
 
 def chain(dt_ms: float, steps: int, inputs: int, units: int | None, layers: list[Layer]) -> Network:

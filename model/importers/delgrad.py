@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from model.importers.chain import Layer, Synapses
+from model.importers.lowering import identity
 from model.importers.reading import Reading
 from model.importers.settings import Settings
-from model.importers.torch_parts import Floats, Part, peek, read_parts
+from model.importers.torch_parts import LARGEST, Floats, Part, logistic, peek, read_parts
 from model.importers.verdict import Imported, Unsupported, Verdict
 from model.network import Compare, Delay, Lif, Readout, Reset
 
@@ -91,7 +92,7 @@ class _Builder:
         said = "a readout that adds up all steps since a spike: the first to fire wins"
         self.reading.say("output", Verdict.APPROXIMATE, f"{said}, unless others fire more often")
         first = Readout("output", size, np.ones(size), np.zeros(size))
-        return [*layers, Layer(first, [Synapses(np.eye(size))])]
+        return [*layers, Layer(first, [Synapses(identity("output", size))])]
 
     def _delay(self, part: Part) -> None:
         if self.delay is not None:
@@ -99,7 +100,7 @@ class _Builder:
         value = part.need("_delay_parameters", 2)
         scale, shift = (part.attributes.get(f"sigmoid_{name}") for name in ("scale", "shift"))
         if scale is not None or shift is not None:
-            value = _number(part, shift) + _number(part, scale) / (1 + np.exp(-value))
+            value = _number(part, shift) + _number(part, scale) * logistic(value)
         repeats = [part.attributes.get(f"{side}syn_sharing_factor", 1) for side in ("pre", "post")]
         if not all(type(n) is int and 1 <= n <= 4096 for n in repeats):
             raise Unsupported(part.name, "its sharing factors must be whole numbers up to 4096")
@@ -124,12 +125,18 @@ class _Builder:
         tau_mem, tau_syn, threshold = (
             _number(part, given.get(name)) for name in ("tau_mem", "tau_syn", "threshold")
         )
-        if min(tau_mem, tau_syn, threshold) <= 0 or _number(part, given.get("leak", 0.0)) != 0:
+        if (
+            min(tau_mem, tau_syn, threshold) < 1 / LARGEST
+            or _number(part, given.get("leak", 0.0)) != 0
+        ):
             raise Unsupported(
                 part.name, "needs positive tau_mem, tau_syn, threshold, and a leak of 0"
             )
         # One step in the unit of the file.
-        dt = self.settings.number("dt_ms") * tau_syn / self.settings.number("tau_syn_ms")
+        unit = self.settings.number("tau_syn_ms")
+        if unit <= 0:
+            raise ValueError(f"{self.settings.source}: tau_syn_ms must be positive, not {unit:g}")
+        dt = self.settings.number("dt_ms") * tau_syn / unit
         a, b = np.exp(-dt / tau_mem), np.exp(-dt / tau_syn)
         same = tau_mem == tau_syn
         gain = dt * a if same else (a - b) * tau_mem * tau_syn / (tau_mem - tau_syn)
@@ -175,6 +182,6 @@ class _Builder:
 def _number(part: Part, value: Any) -> float:
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.flat[0]
-    if not isinstance(value, int | float) or not np.isfinite(value):
+    if not isinstance(value, int | float) or not abs(value) <= LARGEST:
         raise Unsupported(part.name, "has a parameter that is no number")
     return float(value)

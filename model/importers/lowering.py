@@ -1,4 +1,4 @@
-"""Convolutions and pools as the dense matrices that they are."""
+"""Convolutions, pools and projections one to one as the dense matrices that they are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.importers.verdict import Unsupported
+
 Floats = NDArray[np.float64]
 
 LARGEST = 1 << 22
 """Elements of a matrix that takes the place of a convolution."""
+
+
+def identity(node: str, size: int) -> Floats:
+    """Return the matrix of a projection one to one.
+
+    Raises
+    ------
+    Unsupported
+        It would be larger than `LARGEST`, which a file can ask for with few numbers.
+    """
+    if size * size > LARGEST:
+        raise Unsupported(
+            node,
+            f"its {size} neurons one to one would be a matrix of more than {LARGEST} elements",
+        )
+    return np.eye(size)
 
 
 def convolution(

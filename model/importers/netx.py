@@ -17,6 +17,7 @@ import numpy as np
 
 from model.importers.chain import Layer, Synapses, counted
 from model.importers.hdf5 import Floats, Reader
+from model.importers.lowering import identity
 from model.importers.reading import Reading
 from model.importers.settings import Settings
 from model.importers.verdict import Imported, Unsupported, Verdict
@@ -103,7 +104,7 @@ class _Builder:
         assert self.late is not None
         size = len(self.late)
         self.reading.say("output", Verdict.FAITHFUL, "a readout is added: the most spikes")
-        return counted(size, self._late(np.eye(size)))
+        return counted(self._late(identity("output", size)))
 
     def _late(self, weights: Floats) -> Synapses:
         """Return `weights` with the delays of what comes in."""

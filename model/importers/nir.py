@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 
 from model.importers.hdf5 import Floats
+from model.importers.lowering import identity
 from model.importers.nir_file import GRAPH, INPUT, METADATA, OUTPUT, Graph, Node, read_graph
 from model.importers.nir_neurons import NEURONS, READING, Dynamics, dynamics
 from model.importers.nir_paths import Paths, Term
@@ -256,7 +257,7 @@ class _Builder:
         """Return the projections into `post`."""
         made: list[Projection] = []
         for term in terms:
-            matrix = np.eye(size) if term.matrix is None else term.matrix
+            matrix = identity(post, size) if term.matrix is None else term.matrix
             if matrix.shape[0] != size:
                 raise Unsupported(post, f"has {size} neurons and is given {matrix.shape[0]} values")
             same = sum(p.pre == term.pre for p in made)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model.importers.hdf5 import Floats
-from model.importers.lowering import convolution, pool
+from model.importers.lowering import convolution, identity, pool
 from model.importers.nir_file import GRAPH, INPUT, OUTPUT, SYNAPTIC, Graph, Node
 from model.importers.nir_neurons import NEURONS
 from model.importers.verdict import Unsupported
@@ -170,7 +170,7 @@ class Paths:
         """Return the matrix of a linear node, and what it adds in every step."""
         if node.kind == "Scale":
             scale = _field(node, "scale").reshape(-1)
-            return np.diag(scale), 0.0
+            return identity(node.name, scale.size) * scale, 0.0
         weight = _field(node, "weight") if "Pool" not in node.kind else np.zeros(0)
         if node.kind in ("Linear", "Affine"):
             if weight.ndim != 2:

@@ -24,6 +24,8 @@ class Reading:
     def finish(self, build: Callable[[], tuple[int, int, list[Layer]]]) -> Imported:
         """Build the network from what `build` returns: channels, steps, layers."""
         dt_ms, units = self.settings.number("dt_ms"), self.settings.get("units")
+        if dt_ms <= 0:
+            raise ValueError(f"{self.settings.source}: dt_ms must be positive, not {dt_ms:g}")
         try:
             inputs, steps, layers = build()
             made = chain(dt_ms, steps, inputs, None if units is None else int(units), layers)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from model.importers.chain import Layer, Synapses, counted
+from model.importers.lowering import identity
 from model.importers.reading import Reading
 from model.importers.settings import Score, Settings
 from model.importers.snntorch_neurons import Neurons, is_neuron, met, neurons
@@ -77,7 +78,7 @@ class _Builder:
         if layers and isinstance(layers[-1].population, Lif):
             self.say("output", Verdict.FAITHFUL, "a readout is added: the largest number of spikes")
             size = layers[-1].population.size
-            return [*layers, counted(size, Synapses(self.events * np.eye(size)))]
+            return [*layers, counted(Synapses(self.events * identity("output", size)))]
         return layers
 
     def _layer(self, part: Part, last: bool) -> Iterator[Layer]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.importers.lowering import identity
 from model.importers.settings import LateReset, Settings
 from model.importers.torch_parts import Floats, Part
 from model.importers.verdict import Unsupported, Verdict
@@ -63,9 +64,9 @@ def neurons(part: Part, recurrent: Part | None, size: int, settings: Settings) -
     for option in ("inhibition", "state_quant"):
         if part.attributes.get(option) not in (None, False):
             raise Unsupported(part.name, f"uses {option}, which no network here has")
-    events = part.tensors.get("graded_spikes_factor", np.ones(()))
-    if events.size != 1:
-        raise Unsupported(part.name, f"graded_spikes_factor has {events.size} elements, not 1")
+    events = np.ones(1)
+    if "graded_spikes_factor" in part.tensors:
+        events = part.spread("graded_spikes_factor", 1)
     bias = np.zeros(size)
     if recurrent is not None and "bias" in recurrent.tensors:
         bias = recurrent.spread("bias", size)
@@ -77,9 +78,9 @@ def neurons(part: Part, recurrent: Part | None, size: int, settings: Settings) -
         alpha=part.spread("beta", size).clip(0, 1),
         current=part.spread("alpha", size).clip(0, 1) if "alpha" in part.tensors else 0 * bias,
         threshold=part.spread("threshold", size),
-        tells=None if tells is None else events.flat[0] * tells,
+        tells=None if tells is None else events[0] * tells,
         bias=bias,
-        events=float(events.flat[0]),
+        events=float(events[0]),
         reset=_mechanism(part, settings),
     )
 
@@ -88,8 +89,7 @@ def _recurrence(part: Part, recurrent: Part | None, size: int) -> Floats | None:
     if recurrent is None and "V" not in part.tensors:
         return None
     if recurrent is None or "V" in recurrent.tensors:
-        made: Floats = np.diag((recurrent or part).spread("V", size))
-        return made
+        return identity(part.name, size) * (recurrent or part).spread("V", size)
     made = recurrent.need("weight", 2)
     if made.shape != (size, size):
         raise Unsupported(recurrent.name, f"has shape {made.shape} for {size} neurons")
@@ -140,7 +140,7 @@ def _subtract(its: Neurons, settings: Settings) -> Met:
     else:
         how = settings.choice("late_reset", LateReset)
     if how is LateReset.EXACT:
-        own = np.diag(-excess)
+        own = identity(its.part.name, its.size) * -excess
         remark = "reset by subtraction one step late, by a synapse of each neuron on itself"
         tells = own if its.tells is None else its.tells + own
         return Met(Reset.SUBTRACT, Verdict.FAITHFUL, remark, tells)

@@ -13,7 +13,7 @@ import numpy as np
 from model.importers.chain import Synapses
 from model.importers.reading import Reading
 from model.importers.taps import Taken
-from model.importers.torch_parts import Floats, Part, batch_norm
+from model.importers.torch_parts import Floats, Part, batch_norm, logistic
 from model.importers.verdict import Unsupported, Verdict
 from model.network import Compare, Lif, Reset
 
@@ -25,13 +25,13 @@ def alpha(reading: Reading, name: str, own: Part | None) -> float:
             what = ", ".join(sorted(own.tensors))
             raise Unsupported(own.name, f"has {what}, which no LIF neuron has")
         # tau = 1 / sigmoid(w), in steps.
-        alpha = 1 - 1 / (1 + np.exp(-float(own.tensors["w"].flat[0])))
-        reading.say(own.name, Verdict.FAITHFUL, f"a learned decay of {alpha:.4g} per step")
-        return float(alpha)
+        learned = float(1 - logistic(own.need("w", 0, 1)).reshape(-1)[0])
+        reading.say(own.name, Verdict.FAITHFUL, f"a learned decay of {learned:.4g} per step")
+        return learned
     tau, dt = reading.settings.number(name), reading.settings.number("dt_ms")
     if name == "tau_readout_ms" and tau == 0:
         return 0.0
-    if tau < dt or dt == 0:
+    if tau < dt:
         raise ValueError(
             f"{reading.settings.source}: {name} = {tau:g} must be at least dt_ms = {dt:g}, one "
             "step, after which nothing is left"

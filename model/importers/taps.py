@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from model.importers.chain import Synapses
 from model.importers.settings import Fraction, Settings
-from model.importers.torch_parts import Floats, Part
+from model.importers.torch_parts import Floats, Part, logistic
 from model.importers.verdict import Unsupported, Verdict
 from model.network import Delay
 
 MOST_TAPS = 8
 """Synapses that one split synapse becomes."""
+LONGEST = 4096
+"""Of recurrent delays, in steps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +42,12 @@ def positions(part: Part, size: int) -> Floats:
     -------
     float64 of the shape of P without its first axis.
     """
-    position = np.rint(part.need("P", 4)[0])
+    if part.need("P", 4).shape[0] != 1:
+        raise Unsupported(part.name, f"P must have one position per tap, {part.tensors['P'].shape}")
+    position = np.rint(part.tensors["P"][0])
     steps: Floats = size - 1 - size // 2 - position
     largest = np.abs(position).max(initial=0)
-    if not np.isfinite(largest) or steps.min(initial=0) < 0 or steps.max(initial=0) >= size:
+    if steps.min(initial=0) < 0 or steps.max(initial=0) >= size:
         raise Unsupported(
             part.name,
             f"has positions of up to {largest:g}, outside a kernel of kernel_size = {size} taps, "
@@ -86,17 +90,20 @@ def delrec(part: Part, settings: Settings) -> Taken:
             part.name,
             f"recurrent_delays of shape {delays.shape} do not fit weights of {weights.shape}",
         )
-    if not np.isfinite(delays).all() or delays.min() < 0 or delays.max() > 1 << 24:
-        raise Unsupported(part.name, f"recurrent_delays hold {delays.min():g}, which is no delay")
+    if not size or delays.min() < 0 or delays.max() > LONGEST:
+        what = f"from {delays.min(initial=0):g} to {delays.max(initial=0):g}"
+        raise Unsupported(part.name, f"recurrent_delays are {what}, not from 0 to {LONGEST} steps")
     mode = Delay.AXONAL if delays.ndim == 1 else Delay.SYNAPTIC
     sigma = settings.number("sigma")
     spread = np.full(size, 1 + sigma)
     if "p_spread" in part.tensors:
-        spread = 1 + 2 * sigma / (1 + np.exp(-part.spread("p_spread", size)))
+        spread = 1 + 2 * sigma * logistic(part.spread("p_spread", size))
     said = f"{mode} recurrent delays of up to {1 + delays.max():g} steps"
     if sigma == 0 and (delays == np.rint(delays)).all():
         return Taken([Synapses(weights, mode, 1 + delays)], Verdict.FAITHFUL, said)
     kernel = _Kernel(1 + delays, spread)
+    if kernel.taps > LONGEST:
+        raise Unsupported(part.name, f"spreads an event over {kernel.taps} steps; is sigma right?")
     said += f", each over up to {kernel.taps} steps"
     if settings.choice("fraction", Fraction) is Fraction.SPLIT:
         return _split(part, weights, mode, kernel, said)

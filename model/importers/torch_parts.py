@@ -24,6 +24,8 @@ WRAPPERS = ("net", "model", "state_dict", "model_state_dict")
 """Keys under which checkpoints keep the state dict of a network."""
 DEEPEST = 32
 MOST_PARTS = 4096
+LARGEST = 1e30
+"""Of all parameters; far below what overflows when two are multiplied."""
 EPSILON = 1e-5
 """What torch adds to the variance of a batch norm; no file says it, and no code here changes it."""
 
@@ -51,6 +53,10 @@ class Part:
             raise Unsupported(
                 self.name, f"{tensor} must have {counts} axes, and has shape {values.shape}"
             )
+        # Also true of what is not a number.
+        odd = values[~(np.abs(values) <= LARGEST)]
+        if odd.size:
+            raise Unsupported(self.name, f"{tensor} holds {odd.flat[0]:g}, which no network has")
         return values
 
     def spread(self, tensor: str, size: int) -> Floats:
@@ -140,6 +146,12 @@ def _modules(path: Path, root: Stub) -> Iterator[Part]:
 def _dict(stub: Stub, name: str) -> dict[Any, Any]:
     value = stub.state.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def logistic(x: Floats) -> Floats:
+    """Return 1 / (1 + exp(-x)), also where exp would overflow."""
+    value: Floats = np.exp(-np.logaddexp(0, -x))
+    return value
 
 
 def is_batch_norm(part: Part) -> bool:
