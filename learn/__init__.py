@@ -3,20 +3,24 @@
 Imports model and events, no other room.
 """
 
+from learn.eventprop import EventProp, Objective, train_eventprop
 from learn.examples import Examples
 from learn.grids import Grid, Grids
 from learn.initial import make_network
 from learn.rule import Eligibility, ErrorKind, Feedback, Optimizer, Rule, Taps
-from learn.three_factor import Epoch, Result, classify, train
+from learn.three_factor import classify, train
+from learn.training import Epoch, Result
 
 __all__ = [
     "Eligibility",
     "Epoch",
     "ErrorKind",
+    "EventProp",
     "Examples",
     "Feedback",
     "Grid",
     "Grids",
+    "Objective",
     "Optimizer",
     "Result",
     "Rule",
@@ -24,4 +28,5 @@ __all__ = [
     "classify",
     "make_network",
     "train",
+    "train_eventprop",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model import Delay, Input, Lif, Network, Population, Projection, Readout
+from model import Delay, Input, Lif, Network, Population, Projection, Readout, Reset
 
 INPUT_SCALE = 0.08
 HIDDEN_SCALE = 2.0
@@ -25,6 +25,8 @@ def make_network(
     seed: int,
     units: int | None = None,
     tau_ms: float = 15.0,
+    tau_syn_ms: float | None = None,
+    reset: Reset | str = Reset.SUBTRACT,
     readout_alpha: float = 0.95,
     delay: Delay | str = Delay.AXONAL,
     max_delay: int = 40,
@@ -35,13 +37,15 @@ def make_network(
     """Make input, hidden LIF populations in a chain, and readout, with random normal weights.
 
     Standard deviations: 0.08 from the input, 2 / sqrt(pre size) between hidden populations,
-    0.3 / sqrt(size) recurrent, 0.1 to the readout.  Threshold 1, no bias, reset by subtraction,
-    alpha = exp(-dt_ms / tau_ms).  The populations are called input, hidden (or hidden1, hidden2,
-    ... if there are several) and readout, a projection PRE_to_POST.
+    0.3 / sqrt(size) recurrent, 0.1 to the readout, each times 1 - alpha_syn, so that a current
+    brings as much in all.  Threshold 1, no bias, alpha = exp(-dt_ms / tau_ms).  The populations are
+    called input, hidden (or hidden1, hidden2, ... if there are several) and readout, a projection
+    PRE_to_POST.
 
     Parameters
     ----------
     units : front-end units summed into the channels; by default one unit is one channel.
+    tau_syn_ms : of the synaptic currents of hidden and readout neurons; None for none.
     delay, max_delay : of all projections between input and hidden populations; the one to the
         readout has no delay.  max_delay in steps.
     delays : "random", uniform between the smallest possible and max_delay, or "zero", all
@@ -58,8 +62,11 @@ def make_network(
         raise ValueError(f"delays must be 'random' or 'zero', not {delays!r}")
     if not tau_ms > 0:
         raise ValueError(f"tau_ms must be positive, not {tau_ms}")
+    if tau_syn_ms is not None and not tau_syn_ms > 0:
+        raise ValueError(f"tau_syn_ms must be positive, not {tau_syn_ms}")
     if not hidden:
         raise ValueError("hidden must name the size of at least one hidden population")
+    alpha_syn = 0.0 if tau_syn_ms is None else math.exp(-dt_ms / tau_syn_ms)
     rng = np.random.default_rng(seed)
     many = len(hidden) > 1
     names = [f"hidden{n + 1}" if many else "hidden" for n in range(len(hidden))]
@@ -85,7 +92,7 @@ def make_network(
                 name=f"{pre.name}_to_{post.name}",
                 pre=pre.name,
                 post=post.name,
-                weights=rng.normal(0, scale, (post.size, pre.size)),
+                weights=rng.normal(0, scale * (1 - alpha_syn), (post.size, pre.size)),
                 delay=mode,
                 delays=rng.uniform(least, most, shape) if drawn else np.full(shape, float(least)),
                 max_delay=most,
@@ -94,14 +101,27 @@ def make_network(
 
     for name, size in zip(names, hidden, strict=True):
         pre = populations[-1]
-        alpha = np.full(size, math.exp(-dt_ms / tau_ms))
-        post = Lif(name, size, alpha=alpha, threshold=np.ones(size), bias=np.zeros(size))
+        post = Lif(
+            name,
+            size,
+            alpha=np.full(size, math.exp(-dt_ms / tau_ms)),
+            threshold=np.ones(size),
+            bias=np.zeros(size),
+            reset=Reset(reset),
+            alpha_syn=np.full(size, alpha_syn),
+        )
         scale = INPUT_SCALE if isinstance(pre, Input) else HIDDEN_SCALE / math.sqrt(pre.size)
         join(pre, post, Delay(delay), scale)
         if recurrent is not None:
             join(post, post, Delay(recurrent), RECURRENT_SCALE / math.sqrt(size))
         populations.append(post)
-    readout = Readout("readout", classes, np.full(classes, readout_alpha), np.zeros(classes))
+    readout = Readout(
+        "readout",
+        classes,
+        alpha=np.full(classes, readout_alpha),
+        bias=np.zeros(classes),
+        alpha_syn=np.full(classes, alpha_syn),
+    )
     join(populations[-1], readout, Delay.NONE, READOUT_SCALE)
     return Network(
         dt_ms=dt_ms,

@@ -125,9 +125,9 @@ class Rule:
             ("feedback", Feedback),
             ("taps", Taps),
         ):
-            object.__setattr__(self, name, _member(name, getattr(self, name), kind))
+            object.__setattr__(self, name, member(name, getattr(self, name), kind))
         for name in ("weight_rate", "delay_rate", "bias_rate", "rate_strength", "rate_target"):
-            _at_least_zero(name, getattr(self, name))
+            at_least_zero(name, getattr(self, name))
         for name in ("sigma_start", "sigma_end", "surrogate_width", "error_width"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -150,14 +150,16 @@ def annealed(start: float, end: float, epoch: int, epochs: int) -> float:
     return float(start * (end / start) ** done)
 
 
-def _member(name: str, value: str, kind: type[StrEnum]) -> StrEnum:
-    known = [member.value for member in kind]
+def member(name: str, value: str, kind: type[StrEnum]) -> StrEnum:
+    """Return the member of `kind` that `value` names; ValueError if there is none."""
+    known = [one.value for one in kind]
     if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
     return kind(value)
 
 
-def _at_least_zero(name: str, value: float) -> None:
+def at_least_zero(name: str, value: float) -> None:
+    """Refuse a value that is negative or not finite."""
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be a number of at least 0, not {value}")
 

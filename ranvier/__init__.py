@@ -17,6 +17,7 @@ from typing import Any
 
 _PUBLIC = {
     "Chip": "datapath",
+    "EventProp": "learn",
     "Image": "datapath",
     "Network": "model",
     "OPTIONS": "ranvier.defaults",
@@ -38,6 +39,7 @@ _PUBLIC = {
     "simulate": "model",
     "spoken_digits": "events",
     "train": "learn",
+    "train_eventprop": "learn",
     "verify": "sim.verify",
     "write_nir": "model.exporters",
 }

@@ -1,6 +1,7 @@
 """The command line: what it does, and that every mistake is answered in one sentence."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -328,6 +329,20 @@ def test_training_continued_is_training_uninterrupted(house, monkeypatch):
     assert Path("rest.npz").read_bytes() == Path("whole.npz").read_bytes()
 
 
+def test_trains_by_eventprop(house):
+    words = ("train", "events.npz", *TRAIN, "--rule", "eventprop", "--epochs", "2", "--json")
+    told = json.loads(done(*words, "-o", "exact.npz", "--checkpoint", "run.npz"))
+    assert told["provenance"]["trainer"] == "eventprop"
+    assert told["provenance"]["rule.smallest_rise"] == 0.1
+    network = model.load("exact.npz")
+    hidden = network.population("hidden")
+    assert hidden.alpha_syn == pytest.approx(math.exp(-network.dt_ms / 10))
+    assert hidden.reset == "zero"
+    # Nothing is left to do: the checkpoint is that of a run that has ended.
+    assert json.loads(done(*words, "-o", "again.npz", "--checkpoint", "run.npz")) == told
+    assert Path("again.npz").read_bytes() == Path("exact.npz").read_bytes()
+
+
 LEARN = ("learn", "events.npz", *TRAIN, "--epochs", "2", "--batch", "4", "--hold-out", "2")
 
 
@@ -631,6 +646,15 @@ def test_speakers_to_hold_out(house):
     save(recordings(speakers=None), "events.npz")
     said = refused(*train, "1", folder=house)
     assert said == "--hold-out names speakers, and the data set does not say who speaks"
+
+
+def test_options_of_another_rule(house):
+    words = ("train", "events.npz", "-o", "x.npz", *TRAIN, "--rate-target", "3")
+    said = refused(*words, folder=house)
+    assert said == "--rate-target is an option of --rule eventprop, not of three-factor"
+    words = ("train", "events.npz", "-o", "x.npz", *TRAIN, "--tau-syn-ms", "5")
+    said = refused(*words, folder=house)
+    assert said.startswith("the three-factor trainer has no traces for synaptic currents")
 
 
 def test_recurrent_delays_of_no_step(house):
