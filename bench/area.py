@@ -13,7 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from datapath import Axon, Chip, Compare, Format, Leak, Learn, Lif, Readout, Rounding, Synapse
+from datapath import (
+    Axon,
+    Chip,
+    Compare,
+    Format,
+    Leak,
+    Learn,
+    Lif,
+    Overflow,
+    Readout,
+    Rounding,
+    Synapse,
+)
 from datapath.catalog import CHIPS
 from datapath.schema import chip_to_json
 from quant.area import DATA, features
@@ -76,6 +88,7 @@ def drawn(number):
             dendritic=between(8, 64) if dendritic else 0,
             synaptic=synaptic,
         ),
+        current=None,
         lif=Lif(
             v=Format(v),
             bias=Format(between(8, v)),
@@ -85,6 +98,7 @@ def drawn(number):
             else Format(3, signed=False),
             rounding=Rounding(rng.choice(list(Rounding))),
             compare=Compare(rng.choice(list(Compare))),
+            overflow=Overflow.SATURATE,
         ),
         readout=Readout(score=Format(v + between(6, 10)), classes=between(4, 20)),
         learn=learn,

@@ -42,6 +42,7 @@ from datapath import (
     Kind,
     Leak,
     Lif,
+    Overflow,
     Population,
     Projection,
     Readout,
@@ -90,6 +91,7 @@ def reference_chip(delay):
             dendritic=0,
             synaptic=synaptic,
         ),
+        current=None,
         lif=Lif(
             v=Format(20),
             bias=Format(16),
@@ -97,6 +99,7 @@ def reference_chip(delay):
             coefficient=Format(9, 8, signed=False),
             rounding=Rounding.NEAREST,
             compare=Compare.GE,
+            overflow=Overflow.SATURATE,
         ),
         readout=Readout(score=Format(32), classes=CLASSES),
         learn=None,

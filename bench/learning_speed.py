@@ -32,6 +32,7 @@ from datapath import (
     Learn,
     Learning,
     Lif,
+    Overflow,
     Population,
     PopulationRule,
     Projection,
@@ -72,6 +73,7 @@ def chip():
             dendritic=0,
             synaptic=True,
         ),
+        current=None,
         lif=Lif(
             v=Format(16),
             bias=Format(12),
@@ -79,6 +81,7 @@ def chip():
             coefficient=unsigned(9, 8),
             rounding=Rounding.NEAREST,
             compare=Compare.GE,
+            overflow=Overflow.SATURATE,
         ),
         readout=Readout(score=Format(28), classes=CLASSES),
         learn=Learn(

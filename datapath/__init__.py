@@ -3,7 +3,20 @@
 Imports nothing but the standard library and numpy; every room of the chip imports this one.
 """
 
-from datapath.chip import Axon, Chip, Compare, Leak, Learn, Lif, Readout, Rounding, Synapse
+from datapath.chip import (
+    Axon,
+    Chip,
+    Compare,
+    Current,
+    Leak,
+    Learn,
+    Lif,
+    Order,
+    Overflow,
+    Readout,
+    Rounding,
+    Synapse,
+)
 from datapath.format import Format
 from datapath.image import Delay, Image, Kind, Population, Projection, Reset
 from datapath.learning import Learning, PopulationRule, ProjectionRule
@@ -12,6 +25,7 @@ __all__ = [
     "Axon",
     "Chip",
     "Compare",
+    "Current",
     "Delay",
     "Format",
     "Image",
@@ -20,6 +34,8 @@ __all__ = [
     "Learn",
     "Learning",
     "Lif",
+    "Order",
+    "Overflow",
     "Population",
     "PopulationRule",
     "Projection",

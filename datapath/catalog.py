@@ -2,7 +2,20 @@
 
 from dataclasses import replace
 
-from datapath.chip import Axon, Chip, Compare, Leak, Learn, Lif, Readout, Rounding, Synapse
+from datapath.chip import (
+    Axon,
+    Chip,
+    Compare,
+    Current,
+    Leak,
+    Learn,
+    Lif,
+    Order,
+    Overflow,
+    Readout,
+    Rounding,
+    Synapse,
+)
 from datapath.format import Format
 
 TINY = Chip(
@@ -28,6 +41,7 @@ TINY = Chip(
         dendritic=8,
         synaptic=True,
     ),
+    current=None,
     lif=Lif(
         v=Format(12),
         bias=Format(8),
@@ -35,6 +49,7 @@ TINY = Chip(
         coefficient=Format(7, 6, signed=False),
         rounding=Rounding.FLOOR,
         compare=Compare.GE,
+        overflow=Overflow.SATURATE,
     ),
     readout=Readout(score=Format(20), classes=4),
     learn=None,
@@ -64,6 +79,7 @@ TINY_SHIFT = Chip(
         dendritic=0,
         synaptic=False,
     ),
+    current=None,
     lif=Lif(
         v=Format(14),
         bias=Format(8),
@@ -71,6 +87,7 @@ TINY_SHIFT = Chip(
         coefficient=Format(3, signed=False),
         rounding=Rounding.ZERO,
         compare=Compare.GT,
+        overflow=Overflow.SATURATE,
     ),
     readout=Readout(score=Format(20), classes=4),
     learn=None,
@@ -101,6 +118,20 @@ TINY_LEARN = replace(
 )
 """TINY that learns weights, axonal and synaptic delays."""
 
+TINY_CURRENT = replace(
+    TINY,
+    current=Current(
+        i=Format(11),
+        leak=Leak.MULTIPLY,
+        coefficient=Format(7, 6, signed=False),
+        rounding=Rounding.ZERO,
+        order=Order.LEAK_FIRST,
+        overflow=Overflow.WRAP,
+    ),
+    lif=replace(TINY.lif, overflow=Overflow.SYMMETRIC),
+)
+"""TINY whose neurons have a synaptic current."""
+
 DIGITS_AXONAL = Chip(
     channels=144,
     neurons=152,
@@ -124,6 +155,7 @@ DIGITS_AXONAL = Chip(
         dendritic=0,
         synaptic=False,
     ),
+    current=None,
     lif=Lif(
         v=Format(16),
         bias=Format(16),
@@ -131,6 +163,7 @@ DIGITS_AXONAL = Chip(
         coefficient=Format(9, 8, signed=False),
         rounding=Rounding.NEAREST,
         compare=Compare.GE,
+        overflow=Overflow.SATURATE,
     ),
     readout=Readout(score=Format(28), classes=20),
     learn=None,
@@ -160,6 +193,7 @@ DIGITS_SYNAPTIC = Chip(
         dendritic=0,
         synaptic=True,
     ),
+    current=None,
     lif=Lif(
         v=Format(16),
         bias=Format(16),
@@ -167,6 +201,7 @@ DIGITS_SYNAPTIC = Chip(
         coefficient=Format(9, 8, signed=False),
         rounding=Rounding.NEAREST,
         compare=Compare.GE,
+        overflow=Overflow.SATURATE,
     ),
     readout=Readout(score=Format(28), classes=20),
     learn=None,
@@ -205,6 +240,7 @@ CHIPS = {
     "tiny": TINY,
     "tiny-shift": TINY_SHIFT,
     "tiny-learn": TINY_LEARN,
+    "tiny-current": TINY_CURRENT,
     "digits-axonal": DIGITS_AXONAL,
     "digits-synaptic": DIGITS_SYNAPTIC,
     "digits-learn": DIGITS_LEARN,

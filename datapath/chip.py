@@ -21,10 +21,11 @@ PRODUCT = 62
 
 
 class Leak(StrEnum):
-    """How a membrane decays."""
+    """How a membrane or a current decays."""
 
     SHIFT = "shift"
     MULTIPLY = "multiply"
+    SETTLE = "settle"
 
 
 class Rounding(StrEnum):
@@ -33,6 +34,21 @@ class Rounding(StrEnum):
     FLOOR = "floor"
     ZERO = "zero"
     NEAREST = "nearest"
+
+
+class Overflow(StrEnum):
+    """What becomes of a sum that its format does not hold."""
+
+    SATURATE = "saturate"
+    SYMMETRIC = "symmetric"
+    WRAP = "wrap"
+
+
+class Order(StrEnum):
+    """Whether what arrives in a tick leaks in it."""
+
+    LEAK_FIRST = "leak-first"
+    SUM_FIRST = "sum-first"
 
 
 class Compare(StrEnum):
@@ -133,14 +149,74 @@ class Synapse:
             )
 
 
+def _leaks(owner: str, leak: Leak, coefficient: Format, name: str, state: Format) -> None:
+    """Refuse a coefficient that the `leak` of a state, called `name`, has no use for."""
+    _unsigned(f"{owner}.coefficient", coefficient)
+    if leak is not Leak.MULTIPLY:
+        if coefficient.max >= 2 * state.width:
+            raise ValueError(
+                f"{owner}.coefficient must be narrower: a shift by {coefficient.max} leaves "
+                f"nothing of {state}"
+            )
+        return
+    if not 1 <= coefficient.frac < coefficient.width:
+        raise ValueError(
+            f"{owner}.coefficient must hold the number 1: frac must be between 1 and "
+            f"{coefficient.width - 1}, not {coefficient.frac}"
+        )
+    bits = state.width + coefficient.width
+    if bits > PRODUCT:
+        raise ValueError(
+            f"{owner}.{name} and {owner}.coefficient must have at most {PRODUCT} bits together, "
+            f"not {bits}"
+        )
+
+
+def _one(leak: Leak, coefficient: Format) -> int:
+    return 1 << coefficient.frac if leak is Leak.MULTIPLY else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Synaptic current between accumulators and membrane: a sum that leaks.
+
+    i : signed; the current.
+    leak, rounding : as in `Lif`.  coefficient : unsigned; one per neuron.
+    order : LEAK_FIRST: the current leaks, then the sum of the tick enters; SUM_FIRST: the sum
+        enters, then all of it leaks.
+    overflow : of the new current.
+    """
+
+    i: Format
+    leak: Leak
+    coefficient: Format
+    rounding: Rounding
+    order: Order
+    overflow: Overflow
+
+    def __post_init__(self) -> None:
+        _signed("current.i", self.i)
+        for name, kind in (
+            ("leak", Leak), ("rounding", Rounding), ("order", Order), ("overflow", Overflow),
+        ):  # fmt: skip
+            object.__setattr__(self, name, choice(f"current.{name}", getattr(self, name), kind))
+        _leaks("current", self.leak, self.coefficient, "i", self.i)
+
+    @property
+    def one(self) -> int:
+        """The coefficient that does not leak."""
+        return _one(self.leak, self.coefficient)
+
+
 @dataclass(frozen=True, slots=True)
 class Lif:
     """Leaky integrate-and-fire stage.
 
     v : signed; membrane, and threshold.  bias : signed; added every tick.
-    leak : SHIFT: v - (v >> coefficient), coefficient 0 being no leak at all;
-        MULTIPLY: v * coefficient >> coefficient.frac.
+    leak : SHIFT: v - (v >> coefficient), coefficient 0 being no leak at all; SETTLE: the same, but
+        at least one LSB towards 0; MULTIPLY: v * coefficient >> coefficient.frac.
     coefficient : unsigned; one per neuron.  rounding : of the leak's right shift.
+    overflow : of the new membrane; SYMMETRIC saturates at -lif.v.max.
     """
 
     v: Format
@@ -149,33 +225,21 @@ class Lif:
     coefficient: Format
     rounding: Rounding
     compare: Compare
+    overflow: Overflow
 
     def __post_init__(self) -> None:
         _signed("lif.v", self.v)
         _signed("lif.bias", self.bias)
-        _unsigned("lif.coefficient", self.coefficient)
-        for name, kind in (("leak", Leak), ("rounding", Rounding), ("compare", Compare)):
+        for name, kind in (
+            ("leak", Leak), ("rounding", Rounding), ("compare", Compare), ("overflow", Overflow),
+        ):  # fmt: skip
             object.__setattr__(self, name, choice(f"lif.{name}", getattr(self, name), kind))
-        if self.leak is Leak.SHIFT and self.coefficient.max >= 2 * self.v.width:
-            raise ValueError(
-                f"lif.coefficient must be narrower: a shift by {self.coefficient.max} leaves "
-                f"nothing of {self.v}"
-            )
-        if self.leak is Leak.MULTIPLY and not 1 <= self.coefficient.frac < self.coefficient.width:
-            raise ValueError(
-                "lif.coefficient must hold the number 1: frac must be between 1 and "
-                f"{self.coefficient.width - 1}, not {self.coefficient.frac}"
-            )
-        bits = self.v.width + self.coefficient.width
-        if self.leak is Leak.MULTIPLY and bits > PRODUCT:
-            raise ValueError(
-                f"lif.v and lif.coefficient must have at most {PRODUCT} bits together, not {bits}"
-            )
+        _leaks("lif", self.leak, self.coefficient, "v", self.v)
 
     @property
     def one(self) -> int:
         """The coefficient that does not leak."""
-        return 0 if self.leak is Leak.SHIFT else 1 << self.coefficient.frac
+        return _one(self.leak, self.coefficient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +321,8 @@ class Chip:
     channels : input channels, a multiple of `lanes`.  neurons : LIF neurons and readouts, each
     population padded to a multiple of `lanes`.  populations, projections : entries of the two
     tables.  synapses : words of the weight memory, `lanes` synapses each.
-    lanes : synapses per clock, neurons per clock.  learn : None on a chip that does not learn.
+    lanes : synapses per clock, neurons per clock.  current : None on a chip whose neurons have no
+    synaptic current.  learn : None on a chip that does not learn.
     """
 
     channels: int
@@ -268,6 +333,7 @@ class Chip:
     lanes: int
     axon: Axon
     synapse: Synapse
+    current: Current | None
     lif: Lif
     readout: Readout
     learn: Learn | None
@@ -296,9 +362,24 @@ class Chip:
             raise ValueError(
                 f"readout.score must be at least as wide as lif.v, not {self.readout.score}"
             )
-
+        if self.current is not None:
+            self._check_current(self.current)
         if self.learn is not None:
             self._check_learn(self.learn)
+
+    def _check_current(self, current: Current) -> None:
+        if self.learn is not None:
+            raise ValueError(
+                "a chip with synaptic currents does not learn, because there are no traces of "
+                "currents: leave out learn or current"
+            )
+        bits = max(current.i.width, self.synapse.acc.width) + 1 + current.coefficient.width
+        late = current.order is Order.SUM_FIRST and current.leak is Leak.MULTIPLY
+        if late and bits > PRODUCT:
+            raise ValueError(
+                "synapse.acc, current.i and current.coefficient must have at most "
+                f"{PRODUCT - 1} bits together where sums leak, not {bits - 1}"
+            )
 
     def _check_learn(self, learn: Learn) -> None:
         for name in ("channel_steps", "neuron_steps"):
@@ -347,6 +428,11 @@ class Chip:
         ):  # fmt: skip
             if bits > PRODUCT:
                 raise ValueError(f"{what} must have at most {PRODUCT} bits together, not {bits}")
+
+    @property
+    def drive(self) -> Format:
+        """Format of what enters a membrane: a sum, or a current."""
+        return self.synapse.acc if self.current is None else self.current.i
 
     @property
     def neuron_blocks(self) -> int:

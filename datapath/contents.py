@@ -94,15 +94,14 @@ class _Layout:
         columns = {
             "populations": _columns([self._population(p.name) for p in image.populations], 6),
             "projections": _columns([self._projection(p) for p in self.order], 11),
-            "neurons": [
-                np.concatenate([_lanes(getattr(p, name), self.lanes) for p in image.populations])
-                for name in ("threshold", "bias", "coefficient")
-            ],
+            "neurons": [self._neurons(name) for name in ("threshold", "bias", "coefficient")],
             "weights": [_stack(weights, self.lanes)],
             "synaptic_delays": [_stack(synaptic, self.lanes)],
             "dendritic_delays": [_stack(dendritic, self.lanes)],
             "axonal_delays": [_stack(axonal, 1)],
         }
+        if image.chip.current is not None:
+            columns["current_leaks"] = [self._neurons("current_coefficient")]
         if image.chip.learn is None:
             return columns
         if image.learning is None:
@@ -113,6 +112,11 @@ class _Layout:
             if rule.feedback is not None
         ]
         return columns | self._learned(image.learning, _stack([*weights, *feedback], self.lanes))
+
+    def _neurons(self, name: str) -> Integers:
+        """Lay out the parameter `name` of every neuron."""
+        values = [_lanes(getattr(p, name), self.lanes) for p in self.image.populations]
+        return np.concatenate(values)
 
     def _population(self, name: str) -> list[int]:
         p = next(p for p in self.image.populations if p.name == name)

@@ -13,6 +13,7 @@ import numpy as np
 from datapath.archive import MANIFEST, read, read_file, write
 from datapath.arrays import narrow, packed, unpacked
 from datapath.chip import Chip, Learn
+from datapath.format import Format
 from datapath.image import Delay, Image, Population, Projection
 from datapath.learning import Learning, PopulationRule, ProjectionRule
 from datapath.memory_formats import RANDOM
@@ -129,15 +130,23 @@ def _learning_header(learning: Learning) -> dict[str, Any]:
     }
 
 
+def _of_neurons(chip: Chip) -> tuple[tuple[str, Format], ...]:
+    """Return the parameters that every neuron has, and their formats."""
+    of_membrane = (
+        ("threshold", chip.lif.v),
+        ("bias", chip.lif.bias),
+        ("coefficient", chip.lif.coefficient),
+    )
+    if chip.current is None:
+        return of_membrane
+    return (*of_membrane, ("current_coefficient", chip.current.coefficient))
+
+
 def _arrays(image: Image) -> dict[str, np.ndarray]:
     chip = image.chip
     arrays = {}
     for n, population in enumerate(image.populations):
-        for name, fmt in (
-            ("threshold", chip.lif.v),
-            ("bias", chip.lif.bias),
-            ("coefficient", chip.lif.coefficient),
-        ):
+        for name, fmt in _of_neurons(chip):
             arrays[f"populations.{n}.{name}"] = narrow(getattr(population, name), fmt)
     for n, projection in enumerate(image.projections):
         fmt = chip.axon.delay if projection.delay is Delay.AXONAL else chip.synapse.delay
@@ -318,7 +327,7 @@ def _image(chip: Chip, document: object, arrays: dict[str, np.ndarray]) -> Image
         dt_us=header["dt_us"],
         steps=header["steps"],
         populations=tuple(
-            _population(entry, f"populations.{n}", arrays)
+            _population(entry, f"populations.{n}", arrays, current=chip.current is not None)
             for n, entry in enumerate(entries["populations"])
         ),
         projections=tuple(
@@ -334,13 +343,18 @@ def _image(chip: Chip, document: object, arrays: dict[str, np.ndarray]) -> Image
     return image
 
 
-def _population(entry: dict[str, Any], where: str, arrays: dict[str, np.ndarray]) -> Population:
+def _population(
+    entry: dict[str, Any], where: str, arrays: dict[str, np.ndarray], *, current: bool
+) -> Population:
     shape = (entry["size"],)
     return Population(
         **entry,
         threshold=_take(arrays, f"{where}.threshold", shape),
         bias=_take(arrays, f"{where}.bias", shape),
         coefficient=_take(arrays, f"{where}.coefficient", shape),
+        current_coefficient=_take(arrays, f"{where}.current_coefficient", shape)
+        if current
+        else None,
     )
 
 

@@ -58,6 +58,7 @@ class Population:
     threshold : int64[size] in `lif.v`, positive (not used by a readout).
     bias : int64[size] in `lif.bias`.  coefficient : int64[size] in `lif.coefficient`.
     emit : whether its spikes (or readout membranes) leave the chip.
+    current_coefficient : int64[size] in `current.coefficient`, on a chip with currents.
     A scalar is spread over all neurons.
     """
 
@@ -69,15 +70,17 @@ class Population:
     coefficient: Integers
     reset: Reset
     emit: bool
+    current_coefficient: Integers | None = None
 
     def __post_init__(self) -> None:
         _named("population", self.name)
         object.__setattr__(self, "size", whole(f"{self.name}: size", self.size))
         if self.size < 1:
             raise ValueError(f"{self.name}: size must be at least 1, not {self.size}")
-        for name in ("threshold", "bias", "coefficient"):
-            array = integers(self.name, name, getattr(self, name), (self.size,))
-            object.__setattr__(self, name, array)
+        for name in ("threshold", "bias", "coefficient", "current_coefficient"):
+            if getattr(self, name) is not None:
+                array = integers(self.name, name, getattr(self, name), (self.size,))
+                object.__setattr__(self, name, array)
         object.__setattr__(self, "kind", choice(f"{self.name}: kind", self.kind, Kind))
         object.__setattr__(self, "reset", choice(f"{self.name}: reset", self.reset, Reset))
         if not isinstance(self.emit, bool | np.bool_):
@@ -185,12 +188,29 @@ class Image:
         fit(population.name, "threshold", population.threshold, lif.v)
         fit(population.name, "bias", population.bias, lif.bias)
         fit(population.name, "coefficient", population.coefficient, lif.coefficient)
+        self._check_current(population)
         bad = np.flatnonzero(population.threshold < 1)
         if population.kind is Kind.LIF and bad.size:
             raise ValueError(
                 f"{population.name}: threshold[{bad[0]}] = {population.threshold[bad[0]]} "
                 "must be positive"
             )
+
+    def _check_current(self, population: Population) -> None:
+        name, current = population.name, self.chip.current
+        if current is None:
+            if population.current_coefficient is not None:
+                raise ValueError(
+                    f"{name}: current_coefficient must be None, because the chip is built without "
+                    "synaptic currents"
+                )
+            return
+        if population.current_coefficient is None:
+            raise ValueError(
+                f"{name}: current_coefficient must say how its current leaks, because the chip is "
+                "built with synaptic currents"
+            )
+        fit(name, "current_coefficient", population.current_coefficient, current.coefficient)
 
     def _check_projection(self, projection: Projection) -> None:
         name, synapse = projection.name, self.chip.synapse

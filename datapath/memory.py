@@ -173,8 +173,14 @@ def memories(chip: Chip) -> tuple[Memory, ...]:
         Memory("populations", chip.populations, 1, population_fields(chip), False),
         Memory("projections", chip.projections, 1, projection_fields(chip), False),
         Memory("neurons", chip.neuron_blocks, lanes, neuron, False),
-        Memory("weights", chip.synapses, lanes, (Field("weight", synapse.weight),), False),
     ]
+    if chip.current is not None:
+        # Not in the word of a neuron: it is read before the neuron, which waits for its current.
+        leak = (Field("coefficient", chip.current.coefficient),)
+        loaded.append(Memory("current_leaks", chip.neuron_blocks, lanes, leak, False))
+    loaded.append(
+        Memory("weights", chip.synapses, lanes, (Field("weight", synapse.weight),), False)
+    )
     delay = (Field("delay", synapse.delay),)
     if synapse.synaptic:
         loaded.append(Memory("synaptic_delays", chip.synapses, lanes, delay, False))
@@ -203,6 +209,9 @@ def memories(chip: Chip) -> tuple[Memory, ...]:
         Memory("membranes", chip.neuron_blocks, lanes, (Field("v", lif.v), *activity), True),
         Memory("scores", chip.readout.classes, 1, (Field("score", chip.readout.score),), True),
     ]
+    if chip.current is not None:
+        current = (Field("i", chip.current.i),)
+        state.append(Memory("currents", chip.neuron_blocks, lanes, current, True))
     if chip.learn is not None:
         filtered = (Field("filtered", chip.learn.filtered),)
         words = chip.neuron_blocks * chip.learn.steps

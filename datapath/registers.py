@@ -36,6 +36,7 @@ MEANING = {
     "neurons.threshold": "membrane at which a neuron fires",
     "neurons.bias": "added in every tick",
     "neurons.coefficient": "of the leak",
+    "current_leaks.coefficient": "of the leak of a neuron's synaptic current",
     "weights.weight": "row after row of a projection, a row being the targets of one source",
     "synaptic_delays.delay": "of the synapse at the same place in `weights`",
     "dendritic_delays.delay": "of a target neuron",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NoReturn, cast, get_type_hints
 
-from datapath.chip import Chip, Learn, choice
+from datapath.chip import Chip, Current, Learn, Lif, Overflow, choice
 from datapath.format import Format
 
 SCHEMA = 1
@@ -17,6 +17,15 @@ SCHEMA = 1
 
 LONGEST = 16 * 2**20
 """No JSON file has more bytes than this."""
+
+LATER: dict[type, dict[str, object]] = {
+    Chip: {"current": None},
+    Lif: {"overflow": Overflow.SATURATE},
+}
+"""Parameters that chips once did not have, and what those chips were.
+
+Where it is still that, it is not written, so that an older chip keeps its file and its digest.
+"""
 
 WORDS = {
     dict: "an object",
@@ -120,12 +129,15 @@ def _plain(value: Any, kind: Any) -> Any:
         return {"width": int(value.width), "frac": int(value.frac), "signed": bool(value.signed)}
     if kind in (int, bool):
         return kind(value)
-    if kind == Learn | None:
-        return None if value is None else _plain(value, Learn)
+    for block in (Current, Learn):
+        if kind == block | None:
+            return None if value is None else _plain(value, block)
     if issubclass(kind, StrEnum):
         return str(value)
-    hints = get_type_hints(kind)
-    return {name: _plain(getattr(value, name), hints[name]) for name in hints}
+    hints, later = get_type_hints(kind), LATER.get(kind, {})
+    values = {name: getattr(value, name) for name in hints}
+    kept = (n for n in hints if n not in later or values[n] != later[n])
+    return {name: _plain(values[name], hints[name]) for name in kept}
 
 
 def _built(value: object, kind: Any, where: str) -> Any:
@@ -138,12 +150,15 @@ def _built(value: object, kind: Any, where: str) -> Any:
             raise ValueError(f"{dot}{error}") from None
     if kind in (int, bool):
         return typed(value, kind, where)
-    if kind == Learn | None:
-        return None if value is None else _built(value, Learn, where)
+    for block in (Current, Learn):
+        if kind == block | None:
+            return None if value is None else _built(value, block, where)
     if issubclass(kind, StrEnum):
         return choice(where, typed(value, str, where), kind)
     hints = get_type_hints(kind)
-    found = members(value, dict.fromkeys(hints, object), where)
+    was = {n: None if x is None else str(x) for n, x in LATER.get(kind, {}).items()}
+    given = typed(value, dict, where or "the file")
+    found = members({**was, **given}, dict.fromkeys(hints, object), where)
     return kind(**{name: _built(found[name], hints[name], dot + name) for name in hints})
 
 

@@ -19,6 +19,9 @@ TICK = 7
 POPULATION = 14
 """Read a population's entry, and fill and drain the membrane pipeline, beside its blocks."""
 
+CURRENT = 4
+"""Send a population through the currents, on a chip that has them."""
+
 PROJECTION = 9
 """Read a projection's entry, and fill and drain the delivery pipeline, beside its sources."""
 
@@ -63,6 +66,11 @@ UPDATE = 9
 
 UPDATE_PROJECTION = 12
 """Fill and drain the update of a projection, beside its words and axons."""
+
+
+def population_cycles(chip: Chip) -> int:
+    """Cycles of a population, beside its blocks."""
+    return POPULATION + (CURRENT if chip.current is not None else 0)
 
 
 def clear_cycles(chip: Chip) -> int:

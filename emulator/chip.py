@@ -49,7 +49,8 @@ class Run:
     spike_counts : int64[recordings, size] of every population that fires.
     cycles : int64[recordings, steps], clocks of every TICK.  event_cycles, clear_cycles :
     int64[recordings], clocks of all EVENTs and of the CLEAR.
-    saturations : int64[recordings] of every population, how often a membrane was out of range.
+    saturations : int64[recordings] of every population, how often a neuron's membrane or current
+    was out of range.
     score_saturations : int64[recordings].  saturated_ticks : bool[recordings, steps], what the END
     of every tick says.
     deliveries : int64[recordings] of every projection, active sources served.

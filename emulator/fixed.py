@@ -1,12 +1,20 @@
 """The arithmetic words on integers; `rtl.fixed` has the same words in gates."""
 
-from datapath import Rounding
+from datapath import Overflow, Rounding
 from emulator.kernels import kernel
 from emulator.kernels.machine import like, shift_right
 
 FLOOR, ZERO, NEAREST = range(3)
 ROUNDING = {Rounding.FLOOR: FLOOR, Rounding.ZERO: ZERO, Rounding.NEAREST: NEAREST}
 """What a kernel calls a rounding: kernels hold numbers only."""
+
+SATURATE, SYMMETRIC, WRAP = range(3)
+OVERFLOW = {
+    Overflow.SATURATE: SATURATE,
+    Overflow.SYMMETRIC: SYMMETRIC,
+    Overflow.WRAP: WRAP,
+}
+"""What a kernel calls an overflow."""
 
 DEEPEST = 62
 """The deepest right shift of a kernel; deeper ones give the same for every format there is."""
@@ -24,6 +32,18 @@ def wrap(x, fmt):
     """Keep the low `fmt.width` bits of `x`; the top one is the sign if `fmt` is signed."""
     low = x & ((1 << fmt.width) - 1)
     return low - ((low >> (fmt.width - 1)) << fmt.width) if fmt.signed else low
+
+
+@kernel
+def bound(x, fmt, overflow):
+    """Bring `x` into the signed `fmt`, which the type of `x` holds.
+
+    overflow : one of `OVERFLOW`.
+    """
+    if overflow == WRAP:
+        return like(wrap(x, fmt), x)
+    top = (1 << (fmt.width - 1)) - 1
+    return min(max(x, like(-top - (overflow == SATURATE), x)), like(top, x))
 
 
 @kernel

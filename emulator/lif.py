@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from datapath import Compare, Format, Leak, Lif
-from emulator.fixed import DEEPEST, ROUNDING, saturate, shift_round
+from emulator.fixed import DEEPEST, OVERFLOW, ROUNDING, bound, shift_round
 from emulator.kernels import inner
 from emulator.kernels.machine import like
 
@@ -16,14 +16,17 @@ class Words(NamedTuple):
     """What a kernel knows of a `Lif`: numbers, so that no chip needs a compilation of its own.
 
     frac : of a coefficient that multiplies.  rounding : one of `emulator.fixed.ROUNDING`.
-    strict : 1 where a membrane at its threshold stays silent, else 0.
+    strict : 1 where a membrane at its threshold stays silent, else 0.  overflow : one of
+    `emulator.fixed.OVERFLOW`.
     """
 
     v: Format
     multiply: bool
+    settle: bool
     frac: int
     rounding: int
     strict: int
+    overflow: int
 
 
 def words(p: Lif) -> Words:
@@ -31,18 +34,23 @@ def words(p: Lif) -> Words:
     return Words(
         v=p.v,
         multiply=p.leak is Leak.MULTIPLY,
+        settle=p.leak is Leak.SETTLE,
         frac=p.coefficient.frac,
         rounding=ROUNDING[p.rounding],
         strict=int(p.compare is Compare.GT),
+        overflow=OVERFLOW[p.overflow],
     )
 
 
 @inner
 def decayed(v, coefficient, p):
-    """Leak the membrane `v`."""
+    """Leak the state `v`; p : Words, of this block or of another one that leaks."""
     if p.multiply:
         return shift_round(like(v * coefficient, v), p.frac, p.rounding)
-    return v - shift_round(v, min(coefficient, DEEPEST), p.rounding) * (coefficient != 0)
+    lost = shift_round(v, min(coefficient, DEEPEST), p.rounding)
+    if p.settle:
+        lost = like(lost + (lost == 0) * ((v > 0) - like(v < 0, v)), v)
+    return v - lost * (coefficient != 0)
 
 
 @inner
@@ -51,7 +59,7 @@ def advance(p, first, last, v, i, threshold, bias, coefficient, readout, zero, t
 
     p : Words.  v : int64[n], updated in place; or int32[n], if that holds every product and sum, as
     `threshold`, `bias`, `coefficient`, `total` and `u` then are too.  total, u : written: the sums
-    before and after saturation.  The other arguments are those of `lif`.
+    before and after `lif.overflow`.  The other arguments are those of `lif`.
 
     Returns
     -------
@@ -63,7 +71,7 @@ def advance(p, first, last, v, i, threshold, bias, coefficient, readout, zero, t
     for n in range(begin, end):
         total[n] = decayed(v[n], coefficient[n], p) + i[n] + bias[n]
     for n in range(begin, end):
-        u[n] = saturate(total[n], p.v)
+        u[n] = bound(total[n], p.v, p.overflow)
         beyond = like(beyond + (u[n] != total[n]), u[n])
         fired = (u[n] >= like(threshold[n] + p.strict, u[n])) & (not readout)
         spikes = like(spikes + fired, u[n])

@@ -56,10 +56,10 @@ class Records:
         """Copy one recording.
 
         spans : the neurons of every population.  trace : int64[3, steps, neurons], membranes, sums
-        and sums before saturation.  scores : int64[steps, classes].
+        and whether a sum did not fit.  scores : int64[steps, classes].
         """
-        v, u, total = trace
-        values = {"spikes": v != u, "membranes": v, "sums": u, "saturated": u != total}
+        v, u, beyond = trace
+        values = {"spikes": v != u, "membranes": v, "sums": u, "saturated": beyond != 0}
         for (name, population), array in self.arrays.items():
             part = scores if name == "readout" else values[name][:, spans[population]]
             array[recording] = part

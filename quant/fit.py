@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from datapath import Axon, Chip, Delay, Format, Image, Leak, Lif, Readout, Synapse
+from datapath import Axon, Chip, Delay, Format, Image, Leak, Lif, Overflow, Readout, Synapse
 from model import Input, Network, Projection
 from quant.delays import DelayWords, delay_words, image_mode
 from quant.options import Options, widths
@@ -37,6 +37,7 @@ def chip_for(network: Network, options: Options) -> Chip:
         lanes=lanes,
         axon=_axon(network, options),
         synapse=_synapse(network, options, blocks),
+        current=None,
         lif=Lif(
             v=Format(options.membrane_bits),
             bias=Format(options.bias_bits),
@@ -44,6 +45,7 @@ def chip_for(network: Network, options: Options) -> Chip:
             coefficient=_coefficient(options),
             rounding=options.rounding,
             compare=options.compare,
+            overflow=Overflow.SATURATE,
         ),
         readout=Readout(score=Format(min(WIDEST, score)), classes=network.readout.size),
         learn=None,

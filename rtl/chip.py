@@ -1,6 +1,6 @@
 """The whole chip: its stages, and what runs between them."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -9,6 +9,7 @@ from datapath import Chip, ports
 from datapath.memory import memories
 from datapath.ports import Result
 from rtl.axon import AxonStage
+from rtl.current import CurrentStage
 from rtl.learning import Learning, forward
 from rtl.lif import LifStage
 from rtl.memory import HostBus, HostPort, after, below, build, index, loaded, select, struct
@@ -87,7 +88,8 @@ class ChipTop(wiring.Component):
         self._deliver(m, sequencer, walk, axon, synapse, advance, learning)
         v = self._update(m, bus, sequencer, walk, axon, synapse, lif, advance, learning)
         self._emit(m, sequencer, axon, readout, v, advance)
-        beyond = lif.o_valid & lif.o_saturated.any() | axon.saturated | readout.saturated
+        beyond = self.probe.valid & Cat(one.saturated for one in self.probe.lanes).any()
+        beyond |= axon.saturated | readout.saturated
         anew = sequencer.clear | sequencer.end
         if learning is not None:
             learning.load(m, bus, axon, synapse)
@@ -189,16 +191,25 @@ class ChipTop(wiring.Component):
             m.d.sync += updated.eq(updated + 1)
         with m.If(sequencer.idle):
             m.d.sync += updated.eq(0)
-        v = self._membranes(m, sequencer, lif, updated, advance, learning)
-        read = loaded(m, self.specs["neurons"], bus.neurons, sequencer.block, sequencer.collect)
+        collected = after(m, sequencer.collect, "collect", synapse.COLLECT)
+        collect, block, beyond = sequencer.collect, sequencer.block, Const(0, self.chip.lanes)
+        if self.chip.current is None:
+            m.d.comb += [lif.valid.eq(collected), lif.i.eq(synapse.i)]
+        else:
+            # A neuron is read when its current is known, so that nothing of it has to wait.
+            current = self._currents(m, bus, sequencer, synapse, collected)
+            collect = after(m, collect, "flowed", current.LATENCY)
+            block = after(m, block, "flowed_block", current.LATENCY)
+            beyond = after(m, current.o_saturated, "beyond", lif.LATENCY)
+            m.d.comb += [lif.valid.eq(current.o_valid), lif.i.eq(current.o_i)]
+        v = self._membranes(m, sequencer, lif, (collect, block, updated), advance, learning)
+        read = loaded(m, self.specs["neurons"], bus.neurons, block, collect)
         neuron = after(m, read, "neuron")
         m.d.comb += [
             synapse.collect.eq(walk.collect),
             synapse.collect_block.eq(walk.collect_block),
-            lif.valid.eq(after(m, sequencer.collect, "collect", synapse.COLLECT)),
             lif.readout.eq(population.readout),
             lif.zero.eq(population.zero),
-            lif.i.eq(synapse.i),
             axon.write.eq(lif.o_valid),
             axon.block.eq(updated),
             axon.spikes.eq(lif.o_fired),
@@ -215,15 +226,50 @@ class ChipTop(wiring.Component):
                 shown.v.eq(lif.o_v[lane]),
                 shown.u.eq(lif.o_u[lane]),
                 shown.fired.eq(lif.o_fired[lane]),
-                shown.saturated.eq(lif.o_saturated[lane]),
+                shown.saturated.eq(lif.o_saturated[lane] | beyond[lane]),
             ]
         return v
 
-    def _membranes(self, m: Module, sequencer, lif, updated, advance, learning):
+    def _currents(self, m: Module, bus, sequencer, synapse, collected):
+        """Build the currents and their leaks; return the stage that every sum goes through."""
+        m.submodules.current = current = CurrentStage(self.chip)
+        spec = self.specs["currents"]
+        currents = build(m, spec)
+        read = currents.read_port()
+        write = currents.write_port()
+        flowed = Signal.like(sequencer.block)
+        with m.If(current.o_valid):
+            m.d.sync += flowed.eq(flowed + 1)
+        with m.If(sequencer.idle):
+            m.d.sync += flowed.eq(0)
+        leaks = self.specs["current_leaks"]
+        leak = loaded(m, leaks, bus.current_leaks, sequencer.block, sequencer.collect)
+        leak, i = after(m, leak, "leak"), after(m, read.data, "i")
+        m.d.comb += [
+            read.en.eq(sequencer.collect),
+            read.addr.eq(sequencer.block),
+            write.en.eq(
+                current.o_valid | (sequencer.clear & below(sequencer.clear_at, spec.words))
+            ),
+            write.addr.eq(Mux(sequencer.clear, sequencer.clear_at, flowed)),
+            write.data.eq(Mux(sequencer.clear, 0, current.o_i)),
+            current.valid.eq(collected),
+            current.received.eq(synapse.i),
+        ]
+        for lane in range(self.chip.lanes):
+            m.d.comb += [
+                current.i[lane].eq(i[lane].i),
+                current.coefficient[lane].eq(leak[lane].coefficient),
+            ]
+        return current
+
+    def _membranes(self, m: Module, sequencer, lif, update, advance, learning):
         """Build the membranes, which an update reads and writes and a scan of readouts reads.
 
-        Learning reads them, too.
+        Learning reads them, too.  update : whether one reads, the block that it reads, and the
+        block that it writes.
         """
+        collect, block, updated = update
         spec = self.specs["membranes"]
         membranes = build(m, spec)
         read = membranes.read_port()
@@ -236,8 +282,8 @@ class ChipTop(wiring.Component):
             enable, address = learning.membranes(sequencer, enable, address)
             new = learning.count(m, lif, v)
         m.d.comb += [
-            read.en.eq(sequencer.collect | enable),
-            read.addr.eq(Mux(sequencer.collect, sequencer.block, address)),
+            read.en.eq(collect | enable),
+            read.addr.eq(Mux(collect, block, address)),
             write.en.eq(lif.o_valid | (sequencer.clear & below(sequencer.clear_at, spec.words))),
             write.addr.eq(Mux(sequencer.clear, sequencer.clear_at, updated)),
             write.data.eq(Mux(sequencer.clear, 0, new)),

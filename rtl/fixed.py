@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
-from datapath import Format, Rounding
+from datapath import Format, Overflow, Rounding
 from datapath.memory_formats import RANDOM
 
 
@@ -36,6 +36,24 @@ def wrap(x, fmt: Format):
     """Keep the low `fmt.width` bits of `x`; the top one is the sign if `fmt` is signed."""
     low = _wider(x, fmt)[: fmt.width]
     return low.as_signed() if fmt.signed else low
+
+
+def bound(x, fmt: Format, overflow: Overflow):
+    """Bring `x` into the signed `fmt`."""
+    match overflow:
+        case Overflow.SATURATE:
+            return saturate(x, fmt)
+        case Overflow.SYMMETRIC:
+            clamped = saturate(x, fmt)
+            return Mux(clamped == fmt.min, -fmt.max, clamped)
+        case Overflow.WRAP:
+            return wrap(x, fmt)
+
+
+def holds(x, fmt: Format, overflow: Overflow):
+    """Whether `bound` leaves `x` as it is."""
+    inside = fits(x, fmt)
+    return inside & (x != fmt.min) if overflow is Overflow.SYMMETRIC else inside
 
 
 def lift(x, k, rounding: Rounding):

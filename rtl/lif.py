@@ -5,11 +5,27 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from datapath import Chip, Compare, Leak
-from rtl.fixed import fits, saturate, shape, shift_round
+from rtl.fixed import bound, holds, shape, shift_round
+from rtl.memory import after
+
+
+def leaked(m: Module, v, coefficient, p, name: str):
+    """Return the state `v` after its leak, two clocks later.
+
+    p : `datapath.Lif`, or another block that leaks.
+    """
+    if p.leak is Leak.MULTIPLY:
+        product = after(m, v * coefficient, f"product_{name}")
+        return after(m, shift_round(product, p.coefficient.frac, p.rounding), f"left_{name}")
+    fall = shift_round(v, coefficient, p.rounding)
+    if p.leak is Leak.SETTLE:
+        fall = Mux(fall == 0, Mux(v < 0, -1, v != 0), fall)
+    fall = after(m, Mux(coefficient == 0, 0, fall), f"fall_{name}")
+    return after(m, after(m, v, f"v_{name}") - fall, f"left_{name}")
 
 
 class LifStage(wiring.Component):
-    """Leak, add, saturate, compare and reset `lanes` neurons per clock.
+    """Leak, add, bound, compare and reset `lanes` neurons per clock.
 
     What goes in in clock n comes out in clock n + LATENCY; a block may go in on every clock.
     An array has one element per lane, lane 0 least significant.
@@ -23,7 +39,7 @@ class LifStage(wiring.Component):
     zero : In(1)
         A spike sets its membrane to 0; otherwise it takes the threshold off.
     v, threshold : In(array of lif.v)
-    i : In(array of synapse.acc)
+    i : In(array of `Chip.drive`)
     bias : In(array of lif.bias)
     coefficient : In(array of lif.coefficient)
     o_valid : Out(1)
@@ -56,7 +72,7 @@ class LifStage(wiring.Component):
                 "readout": In(1),
                 "zero": In(1),
                 "v": In(array(self.p.v)),
-                "i": In(array(chip.synapse.acc)),
+                "i": In(array(chip.drive)),
                 "threshold": In(array(self.p.v)),
                 "bias": In(array(self.p.bias)),
                 "coefficient": In(array(self.p.coefficient)),
@@ -86,35 +102,24 @@ class LifStage(wiring.Component):
     def _neuron(self, m: Module, lane: int, fires, zero):
         p = self.p
 
-        def after(value, name, clocks=1):
+        def held(value, name, clocks=1):
             """`value`, `clocks` later."""
-            for _ in range(clocks):
-                now = Signal(value.shape(), name=f"{name}_{lane}")
-                m.d.sync += now.eq(value)
-                value = now
-            return value
+            return after(m, value, f"{name}_{lane}", clocks)
 
-        v = self.v[lane]
-        coefficient = self.coefficient[lane]
-        if p.leak is Leak.MULTIPLY:
-            product = after(v * coefficient, "product")
-            left = after(shift_round(product, p.coefficient.frac, p.rounding), "left")
-        else:
-            fall = Mux(coefficient == 0, 0, shift_round(v, coefficient, p.rounding))
-            left = after(after(v, "v") - after(fall, "fall"), "left")
-        drive = after(self.i[lane] + self.bias[lane], "drive", 2)
-        total = after(left + drive, "total")
-        threshold = after(self.threshold[lane], "threshold", 4)
-        u = after(saturate(total, p.v), "u")
-        fired = after(
+        left = leaked(m, self.v[lane], self.coefficient[lane], p, f"{lane}")
+        drive = held(self.i[lane] + self.bias[lane], "drive", 2)
+        total = held(left + drive, "total")
+        threshold = held(self.threshold[lane], "threshold", 4)
+        u = held(bound(total, p.v, p.overflow), "u")
+        fired = held(
             fires & (u >= threshold if p.compare is Compare.GE else u > threshold), "fired"
         )
-        u_compared = after(u, "u_compared")
-        threshold = after(threshold, "threshold")
+        u_compared = held(u, "u_compared")
+        threshold = held(threshold, "threshold")
         reset = Mux(zero, 0, u_compared - threshold)
         m.d.sync += self.o_v[lane].eq(Mux(fired, reset, u_compared))
         m.d.sync += self.o_u[lane].eq(u_compared)
         if self.learns:
             m.d.sync += self.o_threshold[lane].eq(threshold)
         m.d.sync += self.o_fired[lane].eq(fired)
-        m.d.sync += self.o_saturated[lane].eq(after(~fits(total, p.v), "saturated", 2))
+        m.d.sync += self.o_saturated[lane].eq(held(~holds(total, p.v, p.overflow), "saturated", 2))

@@ -10,6 +10,7 @@ from datapath.memory import control, population_fields, projection_fields
 from datapath.ports import Command
 from datapath.timing import CLEAR, clear_cycles
 from rtl.axon import AxonStage
+from rtl.current import CurrentStage
 from rtl.lif import LifStage
 from rtl.memory import index, struct
 from rtl.surrogate import SurrogateStage
@@ -76,12 +77,14 @@ class Sequencer(wiring.Component):
     # when DRAIN begins, three clocks have passed since the last `busy`, that one included.
     FLUSH = AxonStage.LATENCY + 1
     DRAIN = SynapseStage.DRAIN - 3
-    SETTLE = SynapseStage.COLLECT + LifStage.LATENCY
     # Levels are looked up as long after they were asked for in either pass.
     SUM = SurrogateStage.PASS - 1
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
+        self.settle = SynapseStage.COLLECT + LifStage.LATENCY
+        if chip.current is not None:
+            self.settle += CurrentStage.LATENCY
         self.deepest = clear_cycles(chip) - CLEAR
         rings = chip.axon.channel_steps, chip.axon.neuron_steps, chip.synapse.slots
         population = struct(population_fields(chip))
@@ -132,7 +135,7 @@ class Sequencer(wiring.Component):
         m = Module()
         # Sources, neurons, blocks or channel blocks that are left in this phase.
         left = Signal(range(max(self.chip.channels, self.chip.neurons) + 1))
-        waits = [self.FLUSH, self.DRAIN, self.SETTLE]
+        waits = [self.FLUSH, self.DRAIN, self.settle]
         if self.chip.learn is not None:
             waits.append(self.SUM)
         wait = Signal(range(max(waits)))
@@ -246,7 +249,7 @@ class Sequencer(wiring.Component):
             m.d.sync += self.block.eq(self.block + 1)
             m.d.sync += left.eq(left - 1)
             with m.If(left == 1):
-                m.d.sync += wait.eq(self.SETTLE - 1)
+                m.d.sync += wait.eq(self.settle - 1)
                 m.next = "SETTLE"
         with m.State("SETTLE"):
             m.d.sync += wait.eq(wait - 1)

@@ -11,6 +11,7 @@ from datapath import (
     Axon,
     Chip,
     Compare,
+    Current,
     Delay,
     Format,
     Image,
@@ -19,6 +20,8 @@ from datapath import (
     Learn,
     Learning,
     Lif,
+    Order,
+    Overflow,
     Population,
     PopulationRule,
     Projection,
@@ -43,12 +46,7 @@ def _between(rng: Rng, least: int, most: int) -> int:
 def random_chip(rng: Rng, lanes: int) -> Chip:
     """Draw a small chip with `lanes` lanes and formats of any width."""
     v = Format(_between(rng, 4, 16), _between(rng, -2, 8))
-    leak = Leak(rng.choice(list(Leak)))
-    if leak is Leak.SHIFT:
-        coefficient = Format(_between(rng, 1, (2 * v.width - 1).bit_length() - 1), signed=False)
-    else:
-        width = _between(rng, 2, 10)
-        coefficient = Format(width, _between(rng, 1, width - 1), signed=False)
+    leak, coefficient = _random_leak(rng, v)
     weight = Format(_between(rng, 2, 9))
     scale = Format(_between(rng, 1, 3), signed=False)
     slots = 1 << _between(rng, 0, 4)
@@ -76,6 +74,7 @@ def random_chip(rng: Rng, lanes: int) -> Chip:
             dendritic=_between(rng, 0, 8) if slots > 1 else 0,
             synaptic=slots > 1 and bool(rng.integers(2)),
         ),
+        current=None,
         lif=Lif(
             v=v,
             bias=Format(_between(rng, 2, 14)),
@@ -83,12 +82,43 @@ def random_chip(rng: Rng, lanes: int) -> Chip:
             coefficient=coefficient,
             rounding=Rounding(rng.choice(list(Rounding))),
             compare=Compare(rng.choice(list(Compare))),
+            overflow=Overflow.SATURATE,
         ),
         readout=Readout(
             score=Format(v.width + _between(rng, 0, 6)), classes=_between(rng, 1, neurons)
         ),
         learn=None,
     )
+
+
+def random_current_chip(rng: Rng, lanes: int) -> Chip:
+    """Draw a small chip whose neurons have synaptic currents, with `lanes` lanes."""
+    chip = random_chip(rng, lanes)
+    i = Format(_between(rng, 4, 18), _between(rng, -2, 8))
+    leak, coefficient = _random_leak(rng, i)
+    overflow, order = list(Overflow), list(Order)
+    return replace(
+        chip,
+        current=Current(
+            i=i,
+            leak=leak,
+            coefficient=coefficient,
+            rounding=Rounding(rng.choice(list(Rounding))),
+            order=Order(rng.choice(order)),
+            overflow=Overflow(rng.choice(overflow)),
+        ),
+        lif=replace(chip.lif, overflow=Overflow(rng.choice(overflow))),
+    )
+
+
+def _random_leak(rng: Rng, state: Format) -> tuple[Leak, Format]:
+    """Draw how a `state` leaks."""
+    leak = Leak(rng.choice(list(Leak)))
+    if leak is not Leak.MULTIPLY:
+        width = _between(rng, 1, (2 * state.width - 1).bit_length() - 1)
+        return leak, Format(width, signed=False)
+    width = _between(rng, 2, 10)
+    return leak, Format(width, _between(rng, 1, width - 1), signed=False)
 
 
 def random_learning_chip(rng: Rng, lanes: int) -> Chip:
@@ -362,12 +392,7 @@ def _population(rng: Rng, chip: Chip, name: str, kind: Kind, drive: Integers) ->
     within_reach = rng.integers(1, np.clip(drive // 3, 2, lif.v.max), endpoint=True)
     corner = rng.choice([1, lif.v.max - 1, lif.v.max], size)
     bias = np.where(rng.random(size) < 0.3, noise(rng, lif.bias, size), 0)
-    strong = rng.integers(lif.one * 3 // 4, lif.one + 1, size) if lif.one else np.full(size, 2)
-    coefficient = np.where(
-        rng.random(size) < 0.4,
-        noise(rng, lif.coefficient, size),
-        np.minimum(strong, lif.coefficient.max),
-    )
+    coefficient = _leaks(rng, lif, size)
     return Population(
         name=name,
         kind=kind,
@@ -377,6 +402,19 @@ def _population(rng: Rng, chip: Chip, name: str, kind: Kind, drive: Integers) ->
         coefficient=coefficient,
         reset=Reset.ZERO if rng.random() < 0.4 else Reset.SUBTRACT,
         emit=bool(rng.integers(2)),
+        current_coefficient=None if chip.current is None else _leaks(rng, chip.current, size),
+    )
+
+
+def _leaks(rng: Rng, block: Lif | Current, size: int) -> Integers:
+    """Draw coefficients of a leak, most of them weak."""
+    strong = (
+        rng.integers(block.one * 3 // 4, block.one + 1, size) if block.one else np.full(size, 2)
+    )
+    return np.where(
+        rng.random(size) < 0.4,
+        noise(rng, block.coefficient, size),
+        np.minimum(strong, block.coefficient.max),
     )
 
 

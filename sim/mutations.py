@@ -7,6 +7,11 @@ from dataclasses import dataclass
 LIF, READOUT = "sim/test_lif.py", "sim/test_readout.py"
 AXON, SYNAPSE = "sim/test_axon.py", "sim/test_synapse.py"
 SURROGATE, SIGNAL, SLOPE = (f"sim/test_{name}.py" for name in ("surrogate", "signal", "slope"))
+CURRENT, FLOW = "sim/test_current.py", "sim/test_chip.py::test_chip[tiny_current]"
+FLOWING, HEAVY_CURRENT, WIDE_CURRENT = (
+    f"tests/test_chip.py::test_random_networks_are_those_of_the_oracle[{name}]"
+    for name in ("current_5", "current_heavy", "current_wide")
+)
 CREDIT, UPDATE = "sim/test_credit.py", "sim/test_update.py"
 TINY, SHIFT = (
     f"sim/test_chip.py::test_hundreds_of_recordings[{name}]" for name in ("tiny", "tiny-shift")
@@ -104,17 +109,164 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "rtl/lif.py",
-        "Mux(coefficient == 0, 0, shift_round(v, coefficient, p.rounding))",
-        "shift_round(v, coefficient, p.rounding)",
+        "Mux(coefficient == 0, 0, fall)",
+        "fall",
         "coefficient 0 leaks all: a shift leak without leak",
         LIF,
     ),
     Mutant(
         "rtl/lif.py",
-        'after(~fits(total, p.v), "saturated", 2)',
-        'after(~fits(total, p.v), "saturated", 1)',
+        'held(~holds(total, p.v, p.overflow), "saturated", 2)',
+        'held(~holds(total, p.v, p.overflow), "saturated", 1)',
         "the saturation flag of the next block: one block in range, one not",
         LIF,
+    ),
+    Mutant(
+        "rtl/fixed.py",
+        "Mux(clamped == fmt.min, -fmt.max, clamped)",
+        "clamped",
+        "a symmetric end is that of two's complement: a sum far below",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/fixed.py",
+        "return inside & (x != fmt.min) if overflow is Overflow.SYMMETRIC else inside",
+        "return inside",
+        "no flag one below a symmetric end: a sum that is just there",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/fixed.py",
+        "case Overflow.WRAP:\n            return wrap(x, fmt)",
+        "case Overflow.WRAP:\n            return saturate(x, fmt)",
+        "saturates instead of wrapping: any sum out of range",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "Mux(v < 0, -1, v != 0)",
+        "v != 0",
+        "what settles from below moves away: -1, rounded towards 0",
+        LIF,
+    ),
+    Mutant(
+        "rtl/lif.py",
+        "Mux(fall == 0, Mux(v < 0, -1, v != 0), fall)",
+        "Mux(fall == 0, Mux(v < 0, -1, 1), fall)",
+        "what has settled moves on: 0",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/current.py",
+        'after(m, received, f"received_{lane}", 2)',
+        'after(m, received, f"received_{lane}", 1)',
+        "the sum of the next block: two blocks one after the other",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/current.py",
+        "leaked(m, entered, late, p",
+        "leaked(m, entered, coefficient, p",
+        "the leak of the next block: two blocks one after the other, sums that leak",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/current.py",
+        'after(m, i + received, f"entered_{lane}")',
+        'after(m, i, f"entered_{lane}")',
+        "the sum does not enter: sums that leak",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        'collect = after(m, collect, "flowed", current.LATENCY)',
+        'collect = after(m, collect, "flowed", current.LATENCY + 1)',
+        "a neuron is read after its current: two blocks one after the other",
+        FLOW,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        'block = after(m, block, "flowed_block", current.LATENCY)',
+        'block = after(m, block, "flowed_block", current.LATENCY - 1)',
+        "the neuron behind the one whose current it is: any population of two blocks",
+        FLOW,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        'beyond = after(m, current.o_saturated, "beyond", lif.LATENCY)',
+        'beyond = after(m, current.o_saturated, "beyond", lif.LATENCY - 1)',
+        "the flag of the next block's current: one block in range, one not",
+        FLOW,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "write.data.eq(Mux(sequencer.clear, 0, current.o_i))",
+        "write.data.eq(current.o_i)",
+        "currents survive CLEAR: a recording after an active one",
+        FLOW,
+    ),
+    Mutant(
+        "rtl/chip.py",
+        "m.d.sync += flowed.eq(0)",
+        "pass",
+        "currents are written behind their place: the second tick",
+        FLOW,
+    ),
+    Mutant(
+        "rtl/sequencer.py",
+        "self.settle += CurrentStage.LATENCY",
+        "self.settle += CurrentStage.LATENCY - 1",
+        "a population takes a clock less than is said: any",
+        FLOW,
+    ),
+    Mutant(
+        "emulator/current.py",
+        "total = decayed(i[n] + received[n], coefficient[n], p)",
+        "total = decayed(i[n], coefficient[n], p) + received[n]",
+        "what arrives does not leak in its tick: sums that leak",
+        CURRENT,
+    ),
+    Mutant(
+        "emulator/lif.py",
+        "(lost == 0) * ((v > 0) - like(v < 0, v))",
+        "(lost == 0) * (v > 0)",
+        "what settles from below stays: -1, rounded towards 0",
+        LIF,
+    ),
+    Mutant(
+        "emulator/fixed.py",
+        "like(-top - (overflow == SATURATE), x)",
+        "like(-top - 1, x)",
+        "a symmetric end is that of two's complement: a sum far below",
+        CURRENT,
+    ),
+    Mutant(
+        "emulator/kernels/recording.py",
+        "        i[:] = 0",
+        "        i[:] = i",
+        "currents survive the end of a recording: a recording after an active one",
+        "tests/test_current.py::test_a_recording_starts_without_current",
+    ),
+    Mutant(
+        "emulator/kernels/recording.py",
+        "lost += beyond[n] & (u[n] == total[n])",
+        "lost += beyond[n]",
+        "a neuron counts twice: current and membrane out of range in one tick",
+        FLOWING,
+    ),
+    Mutant(
+        "emulator/kernels/tables.py",
+        "received = -image.chip.drive.min",
+        "received = 0",
+        "a membrane leaves 32 bits: a current that grows to as many",
+        HEAVY_CURRENT,
+    ),
+    Mutant(
+        "emulator/kernels/tables.py",
+        "max(synapse.acc.width, drive.width) <= 32",
+        "synapse.acc.width <= 32",
+        "a current leaves 32 bits: one wider than any sum",
+        WIDE_CURRENT,
     ),
     Mutant(
         "rtl/readout.py",
@@ -272,8 +424,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "rtl/chip.py",
-        "lif.o_valid & lif.o_saturated.any() | axon.saturated | readout.saturated",
-        "lif.o_valid & lif.o_saturated.any() | readout.saturated",
+        "beyond |= axon.saturated | readout.saturated",
+        "beyond |= readout.saturated",
         "a channel saturates silently: more events than it counts",
         TINY,
     ),
@@ -370,7 +522,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "emulator/lif.py",
-        "u[n] = saturate(total[n], p.v)",
+        "u[n] = bound(total[n], p.v, p.overflow)",
         "u[n] = total[n]",
         "a membrane leaves its format: a sum out of range",
         LIF,
@@ -384,8 +536,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "emulator/lif.py",
-        "p.rounding) * (coefficient != 0)",
-        "p.rounding)",
+        "v - lost * (coefficient != 0)",
+        "v - lost",
         "coefficient 0 leaks all: a shift leak without leak",
         LIF,
     ),
@@ -440,8 +592,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "emulator/kernels/recording.py",
-        "saturated_ticks[r, t] |= beyond > 0",
-        "saturated_ticks[r, t] = beyond > 0",
+        "saturated_ticks[r, t] |= lost > 0",
+        "saturated_ticks[r, t] = lost > 0",
         "only the last population flags: one before it saturates",
         TINY,
     ),

@@ -12,21 +12,22 @@ import numpy as np
 import pytest
 
 from datapath.catalog import CHIPS as CATALOGUE
-from datapath.catalog import TINY, TINY_SHIFT
+from datapath.catalog import TINY, TINY_CURRENT, TINY_SHIFT
 from datapath.files import load
 from datapath.ports import Command
 from emulator.chip import run
 from sim import cxxrtl
 from sim.compare import RECORDED, compare
-from sim.images import random_chip, random_counts, random_image
+from sim.images import random_chip, random_counts, random_current_chip, random_image
 from sim.runner import chosen
 from sim.trace import program
 from sim.verify import simulation
 
-CHIPS = {"tiny": TINY, "tiny_shift": TINY_SHIFT}
+CHIPS = {"tiny": TINY, "tiny_shift": TINY_SHIFT, "tiny_current": TINY_CURRENT}
 if os.environ.get("SIM") != "verilator":
     # A build takes Icarus a second, and Verilator a minute.
     CHIPS |= {f"lanes_{n}": random_chip(np.random.default_rng(n), n) for n in (1, 2, 4, 8)}
+    CHIPS |= {f"flow_{n}": random_current_chip(np.random.default_rng(n), n) for n in (1, 2, 4)}
 SHIPPED = sorted((Path(__file__).parent / "shipped").glob("*.ranvier"))
 STEPS = 14
 
@@ -111,17 +112,18 @@ def test_shipped_image_in_verilog(tmp_path):
 
 
 @through_cxxrtl
-def test_a_recording_starts_afresh_even_if_the_last_was_broken_off(through):
-    image = random_image(np.random.default_rng(0), TINY, STEPS)
-    counts = np.full((2, STEPS, image.channels), TINY.axon.count.max)
+@pytest.mark.parametrize("chip", [TINY, TINY_CURRENT], ids=["tiny", "tiny_current"])
+def test_a_recording_starts_afresh_even_if_the_last_was_broken_off(through, chip):
+    image = random_image(np.random.default_rng(0), chip, STEPS)
+    counts = np.full((2, STEPS, image.channels), chip.axon.count.max)
     counts[1] = random_counts(np.random.default_rng(2), image, 1)[0] % 2
     both = program(image, counts)
     alone = both.recording == 1
     for last in (3, 4, 5):
         # The events of a last tick of recording 0 are sent, and the tick itself is not run.
         kept = alone | (both.tick < last) | ((both.tick == last) & (both.op == Command.EVENT))
-        (want,) = through(TINY).play([_commands(both, alone)])
-        (got,) = through(TINY).play([_commands(both, kept)])
+        (want,) = through(chip).play([_commands(both, alone)])
+        (got,) = through(chip).play([_commands(both, kept)])
         new = kept.sum() - alone.sum()
         for name, column in want.results.items():
             same = np.array_equal(got.results[name][got.result_of >= new], column)

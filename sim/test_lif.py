@@ -5,8 +5,8 @@ from dataclasses import replace
 import cocotb
 import numpy as np
 
-from datapath import Compare, Format, Leak, Lif, Rounding
-from datapath.catalog import DIGITS_AXONAL, TINY, TINY_SHIFT
+from datapath import Compare, Format, Leak, Lif, Overflow, Rounding
+from datapath.catalog import DIGITS_AXONAL, TINY, TINY_CURRENT, TINY_SHIFT
 from emulator.lif import lif
 from rtl.lif import LifStage
 from sim.rack import Ports, Rack, pack, start, unpack
@@ -20,6 +20,7 @@ NARROW = Lif(
     coefficient=Format(3, signed=False),
     rounding=Rounding.NEAREST,
     compare=Compare.GE,
+    overflow=Overflow.SATURATE,
 )
 CHIPS = {
     "tiny": TINY,
@@ -30,6 +31,15 @@ CHIPS = {
         TINY_SHIFT, lif=replace(TINY.lif, rounding=Rounding.ZERO, compare=Compare.GT)
     ),
     "shift_floor": replace(TINY, lif=replace(NARROW, rounding=Rounding.FLOOR)),
+    "current": TINY_CURRENT,
+    "settle_zero": replace(
+        TINY,
+        lif=replace(NARROW, leak=Leak.SETTLE, rounding=Rounding.ZERO, overflow=Overflow.WRAP),
+    ),
+    "settle_floor": replace(
+        TINY,
+        lif=replace(NARROW, leak=Leak.SETTLE, rounding=Rounding.FLOOR, overflow=Overflow.SYMMETRIC),
+    ),
 }
 RANDOM = 1500
 
@@ -45,7 +55,7 @@ def _stimulus(chip):
     edges = grid(
         range(len(flags)),
         corners(lif.v),
-        (chip.synapse.acc.min, -1, 0, 1, chip.synapse.acc.max),
+        (chip.drive.min, -1, 0, 1, chip.drive.max),
         (1, lif.v.max),
         (lif.bias.min, lif.bias.max),
         sorted({0, 1, one, lif.coefficient.max}),
@@ -56,7 +66,8 @@ def _stimulus(chip):
     # Half the sums without leak and bias are next to the threshold or to an end of the membrane.
     edge = np.choose(rng.integers(3, size=RANDOM), [threshold, lif.v.min, lif.v.max])
     near = edge + rng.integers(-1, 2, RANDOM) - v
-    i = np.where(rng.random(RANDOM) < 1 / 2, near, rng.integers(-3, 4, RANDOM) * lif.v.max // 2)
+    far = np.where(rng.random(RANDOM) < 1 / 2, near, rng.integers(-3, 4, RANDOM) * lif.v.max // 2)
+    i = np.clip(far, chip.drive.min, chip.drive.max)
     loose = [
         rng.integers(2, size=RANDOM),
         rng.integers(2, size=RANDOM),
@@ -90,7 +101,7 @@ def _drive(ports, chip, block):
     lif = chip.lif
     formats = {
         "v": lif.v,
-        "i": chip.synapse.acc,
+        "i": chip.drive,
         "threshold": lif.v,
         "bias": lif.bias,
         "coefficient": lif.coefficient,

@@ -221,7 +221,7 @@ def limit(chip: Chip) -> int:
     tick = (
         timing.TICK
         + chip.channel_blocks
-        + chip.populations * (timing.POPULATION + timing.EMIT)
+        + chip.populations * (timing.population_cycles(chip) + timing.EMIT)
         + chip.neuron_blocks
         + chip.neurons
         + chip.projections * timing.PROJECTION

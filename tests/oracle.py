@@ -7,8 +7,9 @@ tick in which every synapse adds it, in a dictionary by due time.  No ring, no h
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from datapath import Compare, Delay, Kind, Leak, Reset, Rounding
+from datapath import Compare, Delay, Kind, Leak, Order, Overflow, Reset, Rounding
 from datapath.timing import (
+    CURRENT,
     EMIT,
     EVENT,
     LEVELS,
@@ -32,16 +33,37 @@ def shift_round(x, k, rounding):
     return (2 * x + 2**k) // 2 ** (k + 1)
 
 
-def leaked(v, coefficient, lif):
-    if lif.leak is Leak.MULTIPLY:
-        return shift_round(v * coefficient, lif.coefficient.frac, lif.rounding)
-    return v - shift_round(v, coefficient, lif.rounding) if coefficient else v
+def bound(x, fmt, overflow):
+    if overflow is Overflow.WRAP:
+        return (x - fmt.min) % 2**fmt.width + fmt.min
+    return max(saturate(x, fmt), -fmt.max if overflow is Overflow.SYMMETRIC else fmt.min)
+
+
+def leaked(v, coefficient, p):
+    """What is left of a membrane or a current; `p` are the parameters of its block."""
+    if p.leak is Leak.MULTIPLY:
+        return shift_round(v * coefficient, p.coefficient.frac, p.rounding)
+    if not coefficient:
+        return v
+    lost = shift_round(v, coefficient, p.rounding)
+    if p.leak is Leak.SETTLE and lost == 0 and v != 0:
+        lost = 1 if v > 0 else -1
+    return v - lost
+
+
+def flow(i, received, coefficient, p):
+    """One current, one tick: (i, saturated)."""
+    if p.order is Order.SUM_FIRST:
+        total = leaked(i + received, coefficient, p)
+    else:
+        total = leaked(i, coefficient, p) + received
+    return bound(total, p.i, p.overflow), bound(total, p.i, p.overflow) != total
 
 
 def update(v, i, neuron, lif):
     """One neuron, one tick: (v, u, fired, saturated); `neuron` is a dict of its parameters."""
     total = leaked(v, neuron["coefficient"], lif) + i + neuron["bias"]
-    u = saturate(total, lif.v)
+    u = bound(total, lif.v, lif.overflow)
     above = u > neuron["threshold"] if lif.compare is Compare.GT else u >= neuron["threshold"]
     fired = above and neuron["kind"] is Kind.LIF
     after = 0 if neuron["reset"] is Reset.ZERO else u - neuron["threshold"]
@@ -113,7 +135,19 @@ class _Post:
                 self.due[p.post, j, arrival] += row[source] * count * 2**p.scale
 
 
-def tick(image, post, v, t, outcome):
+def collect(image, post, i, population, t):
+    """Return what enters every membrane in tick `t`, and whether a current did not fit."""
+    name, p = population.name, image.chip.current
+    received = [post.due.pop((name, j, t), 0) for j in range(population.size)]
+    if p is None:
+        return received, [False] * population.size
+    leaks = population.current_coefficient.tolist()
+    rows = [flow(*row, p) for row in zip(i[name], received, leaks, strict=True)]
+    i[name], beyond = map(list, zip(*rows, strict=True))
+    return i[name], beyond
+
+
+def tick(image, post, v, i, t, outcome):
     """Update every population in turn; return the clocks of the tick."""
     chip = image.chip
     clocks = TICK + blocks(image.channels, chip)
@@ -121,6 +155,8 @@ def tick(image, post, v, t, outcome):
     for population in image.populations:
         name, neurons = population.name, parameters(population)
         clocks += POPULATION + blocks(population.size, chip)
+        if chip.current is not None:
+            clocks += CURRENT
         for p in image.projections:
             if p.post == name:
                 served = post.served[p.name, t]
@@ -128,11 +164,10 @@ def tick(image, post, v, t, outcome):
                 clocks += served * max(blocks(population.size, chip), ROW)
                 outcome.deliveries[p.name] += served
                 outcome.synaptic_operations += served * population.size
-        rows = [
-            update(v[name][j], post.due.pop((name, j, t), 0), neurons[j], chip.lif)
-            for j in range(population.size)
-        ]
+        drives, beyond = collect(image, post, i, population, t)
+        rows = [update(v[name][j], drives[j], neurons[j], chip.lif) for j in range(population.size)]
         v[name], sums, fired, saturated = map(list, zip(*rows, strict=True))
+        saturated = [a or b for a, b in zip(saturated, beyond, strict=True)]
         outcome.membranes[name].append(v[name])
         outcome.sums[name].append(sums)
         outcome.saturated[name].append(saturated)
@@ -163,10 +198,11 @@ def play(image, counts):
     outcome = Outcome(scores=[0] * image.readout.size, clear_cycles=clear_cycles(image.chip))
     post = _Post(image, outcome)
     v = {p.name: [0] * p.size for p in image.populations}
+    i = {p.name: [0] * p.size for p in image.populations}
     for t, step in enumerate(counts):
         for channel, count in enumerate(step):
             if count:
                 post.emit(image.input_name, t, channel, int(count))
                 outcome.event_cycles += EVENT
-        outcome.cycles.append(tick(image, post, v, t, outcome))
+        outcome.cycles.append(tick(image, post, v, i, t, outcome))
     return outcome

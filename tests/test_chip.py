@@ -6,8 +6,18 @@ import numba
 import numpy as np
 import pytest
 
-from datapath import Delay, Format, Image, Kind, Population, Projection, Reset
-from datapath.catalog import TINY, TINY_SHIFT
+from datapath import (
+    Delay,
+    Format,
+    Image,
+    Kind,
+    Leak,
+    Overflow,
+    Population,
+    Projection,
+    Reset,
+)
+from datapath.catalog import TINY, TINY_CURRENT, TINY_SHIFT
 from datapath.timing import EVENT, clear_cycles
 from emulator.axon import axon
 from emulator.chip import run
@@ -15,11 +25,30 @@ from emulator.lif import lif
 from emulator.readout import readout
 from emulator.records import RECORDS
 from emulator.synapse import synapse
-from sim.images import random_chip, random_counts, random_image
+from sim.images import random_chip, random_counts, random_current_chip, random_image
 from tests.oracle import play
 
 CHIPS = {"tiny": TINY, "tiny_shift": TINY_SHIFT}
 CHIPS |= {f"random_{n}": random_chip(np.random.default_rng(n), 1 << n % 4) for n in range(8)}
+CHIPS |= {
+    f"current_{n}": random_current_chip(np.random.default_rng(n), 1 << n % 4) for n in range(8)
+}
+
+# Currents that neither the type of a sum nor that of a membrane holds.
+HEAVY = replace(
+    TINY_CURRENT,
+    synapse=replace(
+        TINY_CURRENT.synapse, weight=Format(15), scale=Format(4, signed=False), acc=Format(32)
+    ),
+    current=replace(TINY_CURRENT.current, i=Format(32), overflow=Overflow.SATURATE),
+)
+CHIPS["current_heavy"] = HEAVY
+CHIPS["current_wide"] = replace(
+    HEAVY,
+    current=replace(
+        HEAVY.current, i=Format(44), leak=Leak.SHIFT, coefficient=Format(3, signed=False)
+    ),
+)
 
 
 def population(name, kind, size, **given):
@@ -101,6 +130,7 @@ def widened(image, bits=20):
     chip = replace(
         chip,
         synapse=replace(chip.synapse, weight=wide(chip.synapse.weight), acc=wide(chip.synapse.acc)),
+        current=chip.current and replace(chip.current, i=wide(chip.current.i)),
         lif=replace(chip.lif, v=wide(chip.lif.v), bias=wide(chip.lif.bias)),
         readout=replace(chip.readout, score=wide(chip.readout.score)),
     )
@@ -123,7 +153,9 @@ def test_random_networks_are_those_of_the_oracle(name):
         check(network, heard(rng, network, 3))
 
 
-@pytest.mark.parametrize("name", ["tiny", "random_1", "random_2", "random_7"])
+@pytest.mark.parametrize(
+    "name", ["tiny", "random_1", "random_2", "random_7", "current_1", "current_2"]
+)
 def test_wide_words_are_those_of_the_oracle(name):
     rng = np.random.default_rng(2)
     for _ in range(3):

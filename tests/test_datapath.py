@@ -115,7 +115,7 @@ CHIP_ERRORS = [
     ("lif", {"coefficient": Format(7, signed=False)}, "frac must be between 1 and 6, not 0"),
     ("lif", {"coefficient": Format(7, 7, signed=False)}, "frac must be between 1 and 6, not 7"),
     ("lif", {"leak": "shift"}, "lif.coefficient must be narrower: a shift by 127 leaves nothing"),
-    ("lif", {"leak": "sift"}, "lif.leak must be 'shift' or 'multiply', not 'sift'"),
+    ("lif", {"leak": "sift"}, "lif.leak must be 'shift' or 'multiply' or 'settle', not 'sift'"),
     ("lif", {"rounding": "up"}, "lif.rounding must be 'floor' or 'zero' or 'nearest', not 'up'"),
     ("lif", {"compare": "="}, "lif.compare must be '>=' or '>', not '='"),
     ("readout", {"score": Format(20, signed=False)}, "readout.score must be signed"),

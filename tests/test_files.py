@@ -296,7 +296,10 @@ CHIP_JSON_ERRORS = [
     (put("axon", "delays", value=-1), "axon.delays must be between 0 and 16777216, not -1"),
     (put("axon", "dalays", value=1), "axon.dalays is not a field .* did you mean 'delays'?"),
     (put("synapse", "synaptic", value=1), "synapse.synaptic must be true or false, not 1"),
-    (put("lif", "leak", value="sift"), "lif.leak must be 'shift' or 'multiply', not 'sift'"),
+    (
+        put("lif", "leak", value="sift"),
+        "lif.leak must be 'shift' or 'multiply' or 'settle', not 'sift'",
+    ),
     (put("lif", "leak", value=0), "lif.leak must be text, not 0"),
     (put("lif", "v", value=12), "lif.v must be an object, not 12"),
     (put("lif", "v", "width", value=49), "lif.v.width must be between 1 and 48 bits, not 49"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datapath import Compare, Format, Leak, Lif, Rounding
+from datapath import Compare, Format, Leak, Lif, Overflow, Rounding
 from emulator.lif import lif
 
 MULTIPLY = Lif(
@@ -15,6 +15,7 @@ MULTIPLY = Lif(
     coefficient=Format(3, 2, signed=False),
     rounding=Rounding.FLOOR,
     compare=Compare.GE,
+    overflow=Overflow.SATURATE,
 )
 SHIFT = replace(MULTIPLY, leak=Leak.SHIFT, coefficient=Format(4, signed=False))
 ONE = {MULTIPLY: 4, SHIFT: 0}

@@ -112,6 +112,42 @@ def synapse() -> Figure:
     return f
 
 
+def current() -> Figure:
+    """Leak, sum and bound of a synaptic current, in either order."""
+    f = Figure(960, 370, "current: the synaptic current")
+    for x, w, name in ((20, 160, "read"), (180, 450, "leak and add"), (630, 160, "bound")):
+        f.stage((x, 20), (w, 270), name)
+    f.box((50, 70), (120, 56), "current_leaks", "lanes per word", fill=MEMORY)
+    f.box((50, 176), (120, 56), "currents", "lanes per word", fill=MEMORY)
+    f.wire((170, 98), (390, 98), (390, 170))
+    f.width((280, 86), "current.coefficient")
+    f.wire((170, 204), (235, 204))
+    f.width((202, 192), "current.i")
+    f.circle((250, 204), "+")
+    f.note((250, 180), "SUM_FIRST", anchor="middle")
+    f.wire((265, 204), (310, 204))
+    f.box((310, 170), (160, 68), "leak", "as that of lif")
+    f.wire((470, 204), (535, 204))
+    f.circle((550, 204), "+")
+    f.note((550, 180), "LEAK_FIRST", anchor="middle")
+    f.box((50, 306), (140, 36), "synapse: a", fill=PORT)
+    f.wire((190, 324), (250, 324), (250, 219))
+    f.dot((250, 324))
+    f.wire((250, 324), (550, 324), (550, 219))
+    f.width((400, 312), "synapse.acc: into one of the two")
+    f.wire((565, 204), (650, 204))
+    f.box((650, 170), (130, 68), "bound", "current.i")
+    f.wire((780, 204), (840, 204))
+    f.box((840, 182), (96, 44), "lif: i", fill=PORT)
+    f.dot((810, 204))
+    f.wire((810, 204), (810, 46), (34, 46), (34, 204), (50, 204))
+    f.wire((715, 238), (715, 280), (840, 280))
+    f.note((725, 268), "saturated")
+    f.box((840, 262), (96, 36), "END: flag", fill=PORT)
+    legend(f, (600, 354))
+    return f
+
+
 def lif() -> Figure:
     """Leak, sum, saturate, compare, reset."""
     f = Figure(1160, 500, "lif: the membrane update")
@@ -263,7 +299,7 @@ def chip() -> Figure:
     return f
 
 
-FIGURES = (axon, synapse, lif, readout, chip, *learning.FIGURES)
+FIGURES = (axon, synapse, current, lif, readout, chip, *learning.FIGURES)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.current import flow
 from emulator.kernels import inner, kernel, pasted
 from emulator.kernels.deliver import (
     carry_over,
@@ -64,8 +65,8 @@ class Results(NamedTuple):
     saturated_ticks: NDArray[np.bool_]  # [recording, tick]
 
 
-V, U, TOTAL = range(3)
-"""Rows of a trace: membranes, sums, and sums before saturation."""
+V, U, BEYOND = range(3)
+"""Rows of a trace: membranes, sums, and whether a sum did not fit."""
 
 
 @inner
@@ -86,12 +87,12 @@ def list_spikes(v, u, first, size, active, words, spikes, counts):
 
 
 @inner
-def keep(v, u, total, scores, trace, scores_trace, t):
+def keep(v, u, total, beyond, scores, trace, scores_trace, t):
     """Write down tick `t`."""
     for n in range(v.shape[0]):
         trace[V, t, n] = v[n]
         trace[U, t, n] = u[n]
-        trace[TOTAL, t, n] = total[n]
+        trace[BEYOND, t, n] = beyond[n] | (u[n] != total[n])
     for k in range(scores.shape[0]):
         scores_trace[t, k] = scores[k]
 
@@ -140,9 +141,9 @@ def deliver(
 
 @kernel
 def recordings(
-    lif, score, clocks, turn, span, populations, projections, threshold, bias, coefficient,
-    row_weights, synapse_weights, synapse_offsets, dendrite_offsets, axon_ticks,
-    v, total, u, now, spikes, ones, fired, active, words, late, ahead,
+    current, lif, score, clocks, turn, span, populations, projections, threshold, bias, coefficient,
+    current_coefficient, row_weights, synapse_weights, synapse_offsets, dendrite_offsets,
+    axon_ticks, v, total, u, now, i, beyond, spikes, ones, fired, active, words, late, ahead,
     queued, queue_source, queue_count, channel_start, event_tick, more,
     classes, scores, events, spike_counts, deliveries, saturations, score_saturations, cycles,
     saturated_ticks, first_recording, starts, channel, count, largest, trace, scores_trace,
@@ -158,6 +159,7 @@ def recordings(
     for s in range(starts.shape[0]):
         r, start = first_recording + s, starts[s]
         v[:] = 0
+        i[:] = 0
         ahead[:] = 0
         fired[:] = 0
         queued[:] = 0
@@ -206,19 +208,24 @@ def recordings(
                     cycles[r, t] += (end - begin) * projections[q, COST]
                 if populations[p, AHEAD] >= 0:
                     collect(ahead, here, width, now, first, size)
-                fired[p], beyond = advance(
+                leaked = 0
+                if current is not None:
+                    leaked = flow(current, first, first + size, i, now, current_coefficient, beyond)
+                fired[p], lost = advance(
                     lif, first, first + size, v, now, threshold, bias, coefficient,
                     populations[p, IS_READOUT] != 0, populations[p, IS_ZERO] != 0, total, u,
                 )  # fmt: skip
                 now[first : first + size] = 0
-                saturations[r, p] += beyond
+                for n in range(first, first + size * (leaked > 0)):
+                    lost += beyond[n] & (u[n] == total[n])
+                saturations[r, p] += lost
                 if fired[p]:
                     list_spikes(v, u, first, size, active, words, spikes, spike_counts[r])
                 if populations[p, IS_READOUT]:
                     out_of_range = add_scores(scores[r], v, first, score)
                     score_saturations[r] += out_of_range
-                    beyond += out_of_range
-                saturated_ticks[r, t] |= beyond > 0
+                    lost += out_of_range
+                saturated_ticks[r, t] |= lost > 0
             if trace.shape[0]:
-                keep(v, u, total, scores[r], trace, scores_trace, t)
+                keep(v, u, total, beyond, scores[r], trace, scores_trace, t)
         classes[r] = winner_of(scores[r])

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from datapath import Delay, Format, Image, Kind, Leak, Projection, Reset
-from datapath.timing import EMIT, LEVELS, POPULATION, PROJECTION, ROW, TICK
+from datapath.timing import EMIT, LEVELS, PROJECTION, ROW, TICK, population_cycles
+from emulator import current
 from emulator.fixed import DEEPEST
 from emulator.kernels.events import AT_ONCE
 from emulator.kernels.machine import LANES
@@ -71,6 +72,7 @@ class Tables(NamedTuple):
     that holds whatever becomes of a membrane, else int64.
     """
 
+    current: current.Words | None
     lif: Words
     score: Format
     clocks: int  # of a tick without deliveries
@@ -81,6 +83,7 @@ class Tables(NamedTuple):
     threshold: NDArray[np.int32] | Integers
     bias: NDArray[np.int32] | Integers
     coefficient: NDArray[np.int32] | Integers
+    current_coefficient: Integers  # of no size on a chip without currents
     row_weights: NDArray[np.int16] | Integers
     synapse_weights: NDArray[np.int32] | Integers  # already scaled
     synapse_offsets: NDArray[np.uint32]  # in the delayed sums of the block
@@ -96,6 +99,8 @@ class Scratch(NamedTuple):
     total: NDArray[np.int32] | Integers
     u: NDArray[np.int32] | Integers
     now: NDArray[np.int32] | Integers  # sum of this tick
+    i: Integers  # current, of no size on a chip without currents, like the next one
+    beyond: NDArray[np.bool_]  # whether the current did not fit
     spikes: NDArray[np.uint32]  # a population's fired neurons, ascending
     ones: Integers  # how often each of them fired
     # Of a population.
@@ -160,9 +165,9 @@ def _reach(projection: Projection) -> int:
 
 
 def is_narrow(image: Image) -> bool:
-    """Whether the small types hold every weight and sum of `image`."""
-    synapse = image.chip.synapse
-    return synapse.weight.width <= 15 and synapse.acc.width <= 32
+    """Whether the small types hold every weight, sum and current of `image`."""
+    synapse, drive = image.chip.synapse, image.chip.drive
+    return synapse.weight.width <= 15 and max(synapse.acc.width, drive.width) <= 32
 
 
 def has_small_membranes(image: Image) -> bool:
@@ -173,6 +178,8 @@ def has_small_membranes(image: Image) -> bool:
         times = axon.count.max if p.pre == image.input_name else 1
         sums[p.post] += p.weights.shape[1] * times * -synapse.weight.min << p.scale
     received = min(max(sums.values()), -synapse.acc.min)
+    if image.chip.current is not None:
+        received = -image.chip.drive.min
     if lif.leak is Leak.MULTIPLY:
         leaked = -lif.v.min * lif.coefficient.max + lif.one
     else:
@@ -186,7 +193,7 @@ def _clocks(image: Image) -> int:
     lanes = image.chip.lanes
     total = TICK + _groups(image.channels, lanes)
     for population in image.populations:
-        total += POPULATION + _groups(population.size, lanes)
+        total += population_cycles(image.chip) + _groups(population.size, lanes)
         if population.emit or population.kind is Kind.READOUT:
             total += EMIT + population.size
         if population.kind is Kind.READOUT and image.learning is not None:
@@ -255,9 +262,18 @@ class _Layout:
         array = aligned(int(first[-1]), self.membrane)
         for start, p in zip(first, self.image.populations, strict=False):
             array[start : start + p.size] = getattr(p, name)
-        if name == "coefficient" and self.image.chip.lif.leak is Leak.SHIFT:
+        if name == "coefficient" and self.image.chip.lif.leak is not Leak.MULTIPLY:
             deepest = DEEPEST_SMALL if self.membrane == np.int32 else DEEPEST
             np.minimum(array, deepest, out=array)
+        return array
+
+    def currents(self, first: Integers) -> Integers:
+        """Lay out how the current of every neuron leaks."""
+        if self.image.chip.current is None:
+            return np.zeros(0, np.int64)
+        array = aligned(int(first[-1]), np.int64)
+        for start, p in zip(first, self.image.populations, strict=False):
+            array[start : start + p.size] = p.current_coefficient
         return array
 
     def projection(self, p: Projection) -> list[int]:
@@ -305,7 +321,9 @@ def tables(image: Image) -> Tables:
     neurons = [
         layout.neurons(name, populations[:, FIRST]) for name in ("threshold", "bias", "coefficient")
     ]
+    flows = image.chip.current
     return Tables(
+        None if flows is None else current.words(flows),
         words(image.chip.lif),
         image.chip.readout.score,
         _clocks(image),
@@ -314,6 +332,7 @@ def tables(image: Image) -> Tables:
         populations,
         np.array(rows, np.int64).reshape(-1, 14),
         *neurons,
+        layout.currents(populations[:, FIRST]),
         layout.rows.array(),
         layout.weights.array(),
         layout.offsets.array(),
@@ -335,6 +354,8 @@ def scratch(t: Tables, channels: int, steps: int) -> Scratch:
         total=aligned(neurons, t.threshold.dtype),
         u=aligned(neurons, t.threshold.dtype),
         now=aligned(neurons, middle),
+        i=aligned(len(t.current_coefficient), np.int64),
+        beyond=np.zeros(neurons, np.bool_),
         spikes=np.zeros(neurons, np.uint32),
         ones=np.ones(neurons, np.int64),
         fired=np.zeros(len(t.populations), np.int64),
