@@ -9,10 +9,12 @@ from apytypes import APyFixed, OverflowMode, QuantizationMode
 from numba import njit
 
 import rtl.fixed
-from datapath import Format, Rounding
+from datapath import Format, Overflow, Rounding
 from emulator.fixed import (
     DEEPEST,
+    OVERFLOW,
     ROUNDING,
+    bound,
     next_random,
     saturate,
     shift_round,
@@ -139,6 +141,11 @@ def shifted(x, k, rounding):
 
 
 @njit
+def bounded(x, fmt, overflow):
+    return bound(x, fmt, overflow)
+
+
+@njit
 def stochastically_rounded(x, k, r):
     return stochastic_round(x, k, r)
 
@@ -155,6 +162,18 @@ def test_words_of_a_format(word, kernel, fmt):
     assert [kernel(x, fmt) for x in INPUTS] == want
     assert [getattr(Apy, word)(x, fmt) for x in INPUTS] == want
     assert in_gates(lambda x: getattr(rtl.fixed, word)(x, fmt), INPUTS) == want
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+@pytest.mark.parametrize("fmt", [Format(width) for width in (2, 3, 5, 7)])
+def test_bound(overflow, fmt):
+    least = -fmt.max if overflow is Overflow.SYMMETRIC else fmt.min
+    plain = Plain.wrap if overflow is Overflow.WRAP else Plain.saturate
+    want = [max(plain(x, fmt), least) for x in INPUTS]
+    assert [bounded(x, fmt, OVERFLOW[overflow]) for x in INPUTS] == want
+    assert in_gates(lambda x: rtl.fixed.bound(x, fmt, overflow), INPUTS) == want
+    holds = [x == y for x, y in zip(INPUTS, want, strict=True)]
+    assert in_gates(lambda x: rtl.fixed.holds(x, fmt, overflow), INPUTS) == holds
 
 
 @pytest.mark.parametrize("rounding", Rounding)

@@ -158,7 +158,10 @@ def blocks():
     path = ROOT / "datapath" / "chip.py"
     classes = {n.name: n for n in tree(path).body if isinstance(n, ast.ClassDef)}
     fields = {
-        ast.unparse(n.annotation) for n in classes["Chip"].body if isinstance(n, ast.AnnAssign)
+        # Learn is several blocks, any other part that a chip may do without is one.
+        ast.unparse(n.annotation).removesuffix(" | None")
+        for n in classes["Chip"].body
+        if isinstance(n, ast.AnnAssign) and n.target.id != "learn"
     }
     return sorted({name.lower() for name in fields & classes.keys() | {"Chip"}} | {*OF_LEARN})
 
