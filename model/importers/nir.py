@@ -18,6 +18,7 @@ An event counts as 1 for one step, as it does in the discrete simulators that wr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import ceil, prod
 from pathlib import Path
 
@@ -25,12 +26,13 @@ import h5py
 import numpy as np
 
 from model.importers.hdf5 import Floats
+from model.importers.late_reset import late_reset
 from model.importers.lowering import identity
 from model.importers.nir_file import GRAPH, INPUT, METADATA, OUTPUT, Graph, Node, read_graph
 from model.importers.nir_neurons import NEURONS, READING, Dynamics, dynamics
 from model.importers.nir_paths import Paths, Term
 from model.importers.nir_saved import saved_network
-from model.importers.settings import Scheme, Settings
+from model.importers.settings import LateReset, Scheme, Settings
 from model.importers.verdict import Finding, Imported, Unsupported, Verdict
 from model.network import (
     Compare,
@@ -61,7 +63,8 @@ def read(path: Path, settings: Settings) -> Imported:
     """Read `path`.
 
     Settings: none for a file of `model.exporters` that nobody changed; else dt_ms, steps and
-    scheme, always needed; units; reset, where the file does not say what a spike resets to.
+    scheme, always needed; units; reset, where the file does not say what a spike resets to;
+    late_reset, exact if a reset by subtraction comes one step late.
     """
     graph = read_graph(path)
     network = saved_network(path, graph)
@@ -137,7 +140,7 @@ class _Builder:
             recurrent = {pre for pre in order if order.index(pre) >= order.index(name)}
             # The order of edges in a file means nothing.
             terms = sorted(terms, key=lambda term: order.index(term.pre))
-            projections += self._joined(name, made.size, terms, gain, recurrent)
+            projections += self._late(made, self._joined(name, made.size, terms, gain, recurrent))
         self._rest(paths, {*order, sink, source})
         return Network(self.dt_ms, steps, tuple(populations), tuple(projections))
 
@@ -274,6 +277,27 @@ class _Builder:
                 Projection(name, term.pre, post, gain[:, None] * matrix, mode, delays, longest)
             )
         return made
+
+    def _late(self, made: Lif | Readout, into: list[Projection]) -> list[Projection]:
+        """Add what resets neurons one step late, if the settings want it so."""
+        if not isinstance(made, Lif) or made.reset is not Reset.SUBTRACT:
+            return into
+        if self.settings.get("late_reset") != LateReset.EXACT:
+            return into
+        self.say(made.name, Verdict.FAITHFUL, "one step late, by synapses of neurons on themselves")
+        name = f"{made.name} to {made.name}"
+        own = [p for p in into if p.pre == made.name]
+        rest = [p for p in into if p.pre != made.name]
+        for one in late_reset(made.name, made.threshold, made.alpha, made.alpha_syn):
+            steps = int(np.max(one.delays))
+            same = [p for p in own if p.delay is Delay.NONE and p.max_delay == steps]
+            if same:
+                own[own.index(same[0])] = replace(same[0], weights=same[0].weights + one.weights)
+                continue
+            number = f" {len(own) + 1}" if own else ""
+            ends = f"{name}{number}", made.name, made.name
+            own.append(Projection(*ends, one.weights, Delay.NONE, np.array(float(steps)), steps))
+        return rest + own
 
     def _delays(self, term: Term, least: int) -> tuple[Delay, Floats, Verdict, str]:
         """Return mode and delays of `term` in steps, and what is to be said about them."""

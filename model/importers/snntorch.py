@@ -5,8 +5,8 @@
 
 spk is mem > threshold, and what it resets comes one step later, after the leak:
     subtract   threshold is taken off in the next step.  Here it is taken off at once and leaks
-               with the membrane, which leaves threshold (1 - beta) too much.  Where there is no
-               current, a synapse of each neuron on itself, of one step, makes up for it.
+               with the membrane, which leaves threshold (1 - beta) too much; synapses of each
+               neuron on itself make up for it (`late_reset`).
     zero       Leaky forgets its membrane before the next leak, as here.  The others also lose
                what arrives in the next step, which no network here does.
 Layers follow each other as the file lists them, which is the order in which they were made.
@@ -26,7 +26,7 @@ from model.importers.settings import Score, Settings
 from model.importers.snntorch_neurons import Neurons, is_neuron, met, neurons
 from model.importers.torch_parts import Floats, Part, batch_norm, is_batch_norm, peek, read_parts
 from model.importers.verdict import Imported, Unsupported, Verdict
-from model.network import Compare, Delay, Lif, Readout
+from model.network import Compare, Lif, Readout
 
 IDLE = ("Flatten", "Dropout", "Identity", "Sequential", "ModuleList")
 
@@ -39,8 +39,8 @@ def recognizes(path: Path) -> bool:
 def read(path: Path, settings: Settings) -> Imported:
     """Read `path`.
 
-    Settings: dt_ms, steps, score; late_reset for neurons without a current that subtract; reset
-    where the file does not say it, or to accept one that is not quite the same; units.
+    Settings: dt_ms, steps, score; late_reset for neurons that subtract; reset where the file does
+    not say it, or to accept one that is not quite the same; units.
     """
     reading = Reading(settings)
     builder = _Builder(read_parts(path), reading)
@@ -146,8 +146,7 @@ class _Builder:
         population = Lif(
             name, its.size, its.alpha, its.threshold, bias, reset.reset, Compare.GT, its.current
         )
-        tells = [] if reset.tells is None else [Synapses(reset.tells, Delay.NONE, 1.0)]
-        return Layer(population, [Synapses(weights)], tells)
+        return Layer(population, [Synapses(weights)], reset.recurrent)
 
     def _readout(self, its: Neurons, bias: Floats) -> Readout:
         if its.reset is not None or its.tells is not None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from model.importers.chain import Synapses
+from model.importers.late_reset import late_reset
 from model.importers.lowering import identity
 from model.importers.settings import LateReset, Settings
 from model.importers.torch_parts import Floats, Part
 from model.importers.verdict import Unsupported, Verdict
-from model.network import Reset
+from model.network import Delay, Reset
 
 KINDS = ("Leaky", "RLeaky", "Synaptic", "RSynaptic")
 RESETS = (Reset.SUBTRACT, Reset.ZERO, None)
@@ -43,12 +45,12 @@ class Neurons:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Met:
-    """How well a reset is met: the reset here, what is to be said, and the weights onto itself."""
+    """How well a reset is met: the reset here, what is to be said, and the recurrent synapses."""
 
     reset: Reset
     verdict: Verdict
     remark: str
-    tells: Floats | None
+    recurrent: list[Synapses]
 
 
 def is_neuron(part: Part) -> bool:
@@ -109,14 +111,16 @@ def met(its: Neurons, settings: Settings) -> Met:
     """Return what a spike of `its` resets here."""
     if its.reset is None:
         raise Unsupported(its.part.name, "never resets; only the last neurons may, as the score")
+    recurrent = [] if its.tells is None else [Synapses(its.tells, Delay.NONE, 1.0)]
     if not its.part.attributes.get("reset_delay", True):
-        return Met(its.reset, Verdict.FAITHFUL, f"reset by {its.reset} with the spike", its.tells)
-    return _zero(its, settings) if its.reset is Reset.ZERO else _subtract(its, settings)
+        return Met(its.reset, Verdict.FAITHFUL, f"reset by {its.reset} with the spike", recurrent)
+    make = _zero if its.reset is Reset.ZERO else _subtract
+    return make(its, settings, recurrent)
 
 
-def _zero(its: Neurons, settings: Settings) -> Met:
+def _zero(its: Neurons, settings: Settings, recurrent: list[Synapses]) -> Met:
     if its.tells is None and not its.current.any():
-        return Met(Reset.ZERO, Verdict.FAITHFUL, "reset to zero", its.tells)
+        return Met(Reset.ZERO, Verdict.FAITHFUL, "reset to zero", recurrent)
     if settings.get("reset") != Reset.ZERO:
         raise Unsupported(
             its.part.name,
@@ -124,28 +128,19 @@ def _zero(its: Neurons, settings: Settings) -> Met:
             "--set reset=zero accepts that it is kept",
         )
     remark = "reset to zero; what arrives in the step after a spike is kept, not lost"
-    return Met(Reset.ZERO, Verdict.APPROXIMATE, remark, its.tells)
+    return Met(Reset.ZERO, Verdict.APPROXIMATE, remark, recurrent)
 
 
-def _subtract(its: Neurons, settings: Settings) -> Met:
+def _subtract(its: Neurons, settings: Settings, recurrent: list[Synapses]) -> Met:
+    if settings.choice("late_reset", LateReset) is LateReset.EXACT:
+        own = late_reset(its.part.name, its.threshold, its.alpha, its.current)
+        if its.tells is not None:
+            own[0] = replace(own[0], weights=its.tells + own[0].weights)
+        remark = "reset by subtraction one step late, by synapses of each neuron on itself"
+        return Met(Reset.SUBTRACT, Verdict.FAITHFUL, remark, own)
     excess = its.threshold * (1 - its.alpha)
-    if its.current.any():
-        if settings.get("late_reset") == LateReset.EXACT:
-            raise Unsupported(
-                its.part.name,
-                "has a synaptic current, through which no synapse resets in one step; choose "
-                "--set late_reset=early",
-            )
-        how = LateReset.EARLY
-    else:
-        how = settings.choice("late_reset", LateReset)
-    if how is LateReset.EXACT:
-        own = identity(its.part.name, its.size) * -excess
-        remark = "reset by subtraction one step late, by a synapse of each neuron on itself"
-        tells = own if its.tells is None else its.tells + own
-        return Met(Reset.SUBTRACT, Verdict.FAITHFUL, remark, tells)
     remark = (
         "reset by subtraction with the spike, not after the next leak: every spike takes off up to "
         f"{excess.max():.3g} less"
     )
-    return Met(Reset.SUBTRACT, Verdict.APPROXIMATE, remark, its.tells)
+    return Met(Reset.SUBTRACT, Verdict.APPROXIMATE, remark, recurrent)
