@@ -236,6 +236,93 @@ DIGITS_LEARN = replace(
 )
 """140 channels with axonal delays, 128 neurons, 20 readouts: weights and delays learn."""
 
+_LOIHI_CURRENT = Current(
+    i=Format(24),
+    leak=Leak.MULTIPLY,
+    coefficient=Format(13, 12, signed=False),
+    rounding=Rounding.ZERO,
+    order=Order.LEAK_FIRST,
+    overflow=Overflow.WRAP,
+)
+
+LOIHI = replace(
+    DIGITS_SYNAPTIC,
+    synapse=replace(
+        DIGITS_SYNAPTIC.synapse, weight=Format(9), scale=Format(4, signed=False), acc=Format(32)
+    ),
+    current=_LOIHI_CURRENT,
+    lif=Lif(
+        v=Format(24),
+        bias=Format(20),
+        leak=Leak.MULTIPLY,
+        coefficient=Format(13, 12, signed=False),
+        rounding=Rounding.ZERO,
+        compare=Compare.GT,
+        overflow=Overflow.SYMMETRIC,
+    ),
+    readout=Readout(score=Format(36), classes=20),
+)
+"""Neurons of Loihi as Lava's bit-accurate LIF has them (`lava.proc.lif`, BSD-3).
+
+    u = sign(u) * (abs(u) * (4096 - (du + 1)) >> 12) + (a << 6), 24 bits that wrap
+    v = sign(v) * (abs(v) * (4096 - dv) >> 12) + u + bias, at most 2**23 - 1 in size
+    fires if v > vth << 6, and is then 0
+
+current_coefficient = 4095 - du, coefficient = 4096 - dv, threshold = vth << 6, reset zero; scale
+of a projection = 6 + weight_exp.  Lava delivers a step later than it is told: give every delay one
+step more.  A current of just 2**23, which Lava lets stand, is -2**23 here, and Lava takes off
+2**24 only once.
+"""
+
+SLAYER = replace(
+    LOIHI,
+    current=replace(_LOIHI_CURRENT, overflow=Overflow.SATURATE),
+    lif=replace(LOIHI.lif, compare=Compare.GE, overflow=Overflow.SATURATE),
+)
+"""Neurons of lava-dl (`lava.lib.dl.slayer.neuron.cuba`, BSD-3) in its integers.
+
+    u = sign(u) * (abs(u) * (4096 - decay_u) >> 12) + (a << 6)
+    v = sign(v) * (abs(v) * (4096 - decay_v) >> 12) + u
+    fires if v >= vth << 6, and is then 0
+
+current_coefficient = 4096 - decay_u, coefficient = 4096 - decay_v, threshold = vth << 6, reset
+zero.  States are not bounded there: ticks that are not flagged as saturated are the same.
+"""
+
+XYLO = replace(
+    DIGITS_SYNAPTIC,
+    axon=replace(DIGITS_SYNAPTIC.axon, count=Format(4, signed=False)),
+    current=Current(
+        i=Format(16),
+        leak=Leak.SETTLE,
+        coefficient=Format(4, signed=False),
+        rounding=Rounding.FLOOR,
+        order=Order.SUM_FIRST,
+        overflow=Overflow.SATURATE,
+    ),
+    lif=Lif(
+        v=Format(16),
+        bias=Format(16),
+        leak=Leak.SETTLE,
+        coefficient=Format(4, signed=False),
+        rounding=Rounding.FLOOR,
+        compare=Compare.GE,
+        overflow=Overflow.SATURATE,
+    ),
+)
+"""Neurons of Xylo as XyloSim has them (`xylosim` 0.1.3), one synapse each.
+
+    decay(x, d) = x >> d, or sign(x) if that is 0
+    i = i + a;  i = i - decay(i, dash_syn)
+    v = v - decay(v, dash_mem) + i + bias, 16 bits that saturate
+    fires if v >= threshold, which is taken off
+
+coefficient = dash_mem, current_coefficient = dash_syn, both at least 1, reset subtract.  There
+every event saturates the current, every term the membrane, and a neuron fires up to 31 times in a
+step; here sums are exact and it fires once: the same as long as nothing saturates and v stays below
+two thresholds.  A dash of 0, which forgets everything, is no leak here.
+"""
+
 CHIPS = {
     "tiny": TINY,
     "tiny-shift": TINY_SHIFT,
@@ -244,5 +331,8 @@ CHIPS = {
     "digits-axonal": DIGITS_AXONAL,
     "digits-synaptic": DIGITS_SYNAPTIC,
     "digits-learn": DIGITS_LEARN,
+    "loihi": LOIHI,
+    "slayer": SLAYER,
+    "xylo": XYLO,
 }
 """The names the command line knows."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 LIF, READOUT = "sim/test_lif.py", "sim/test_readout.py"
 AXON, SYNAPSE = "sim/test_axon.py", "sim/test_synapse.py"
 SURROGATE, SIGNAL, SLOPE = (f"sim/test_{name}.py" for name in ("surrogate", "signal", "slope"))
-CURRENT, FLOW = "sim/test_current.py", "sim/test_chip.py::test_chip[tiny_current]"
-FLOWING, HEAVY_CURRENT, WIDE_CURRENT = (
+CURRENT, FLOW = "sim/test_current.py", "sim/test_chip.py::test_hundreds_of_recordings[tiny-current]"
+HEAVY_CURRENT, WIDE_CURRENT = (
     f"tests/test_chip.py::test_random_networks_are_those_of_the_oracle[{name}]"
-    for name in ("current_5", "current_heavy", "current_wide")
+    for name in ("current_heavy", "current_wide")
 )
 CREDIT, UPDATE = "sim/test_credit.py", "sim/test_update.py"
 TINY, SHIFT = (
@@ -243,7 +243,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "emulator/kernels/recording.py",
         "        i[:] = 0",
-        "        i[:] = i",
+        "        i[:0] = 0",
         "currents survive the end of a recording: a recording after an active one",
         "tests/test_current.py::test_a_recording_starts_without_current",
     ),
@@ -252,7 +252,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "lost += beyond[n] & (u[n] == total[n])",
         "lost += beyond[n]",
         "a neuron counts twice: current and membrane out of range in one tick",
-        FLOWING,
+        "tests/test_current.py::"
+        "test_a_neuron_whose_current_and_membrane_are_out_of_range_counts_once",
     ),
     Mutant(
         "emulator/kernels/tables.py",

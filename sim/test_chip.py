@@ -79,6 +79,10 @@ def through():
     ("name", "images", "recordings", "steps"),
     [
         pytest.param("tiny", 60, 4, 20, id="tiny"),
+        pytest.param("tiny-current", 60, 4, 20, id="tiny-current"),
+        pytest.param("loihi", 1, 20, 60, id="loihi"),
+        pytest.param("slayer", 1, 20, 60, id="slayer"),
+        pytest.param("xylo", 1, 20, 60, id="xylo"),
         pytest.param("tiny-shift", 60, 4, 20, id="tiny-shift"),
         pytest.param("digits-axonal", 1, 100, 80, id="digits-axonal"),
         pytest.param("digits-synaptic", 1, 100, 80, id="digits-synaptic"),

@@ -21,6 +21,7 @@ MULTIPLY = Current(
     order=Order.LEAK_FIRST,
     overflow=Overflow.SATURATE,
 )
+THREE = Format(3, signed=False)
 SETTLE = replace(MULTIPLY, leak=Leak.SETTLE, coefficient=Format(4, signed=False))
 
 
@@ -104,6 +105,20 @@ def test_a_recording_starts_without_current():
     both, alone = run(image, counts, record="sums"), run(image, counts[1:], record="sums")
     for name, sums in alone.sums.items():
         assert (both.sums[name][1:] == sums).all(), name
+
+
+def test_a_neuron_whose_current_and_membrane_are_out_of_range_counts_once():
+    # A current that leaves 11 bits ends far outside a membrane of 8.
+    p = replace(
+        TINY_CURRENT.current, overflow=Overflow.SATURATE, leak=Leak.SHIFT, coefficient=THREE
+    )
+    chip = replace(TINY_CURRENT, current=p, lif=replace(TINY_CURRENT.lif, v=Format(8)))
+    image = random_image(np.random.default_rng(1), chip, 12)
+    counts = np.full((1, 12, image.channels), chip.axon.count.max)
+    got = run(image, counts, record="saturated")
+    assert sum(flags.sum() for flags in got.saturated.values()) > 20
+    for name, flags in got.saturated.items():
+        assert got.saturations[name] == [flags.sum()], name
 
 
 @pytest.mark.parametrize(
