@@ -12,7 +12,7 @@ from datapath import Compare, Delay, Format, Image, Kind, Projection, Reset
 from model import Lif, Network
 from model.network import Floats
 from quant.calibrate import Counts, taken
-from quant.leak import alphas
+from quant.leak import alphas, tau_ms
 from quant.loss import Loss, PopulationLoss, ProjectionLoss, Trial
 from quant.plan import Integrating, Plan, integrating
 from quant.problem import integers
@@ -112,13 +112,17 @@ def _population(
         threshold_error = float((np.abs(applied - unit) / unit).max())
     alpha = alphas(on_chip.coefficient, image.chip.lif)
     bias_error = np.abs(on_chip.bias / scale - population.bias) / unit
+    exact = True
+    if image.chip.current is not None:
+        flow = alphas(plan.currents[name], image.chip.current)
+        exact = np.array_equal(flow, population.alpha_syn)
     span = ranges.span[name]
     updates = ranges.recordings * plan.network.steps * population.size
     return PopulationLoss(
         name=name,
         scale=_floats(scale),
         unit=_floats(unit),
-        lossless=found.lossless and name not in pruned,
+        lossless=found.lossless and exact and name not in pruned,
         threshold_error=threshold_error,
         bias_error=float(bias_error.max()),
         biases_zeroed=_where((population.bias != 0) & (on_chip.bias == 0)),
@@ -168,6 +172,17 @@ def _notes(plan: Plan, image: Image) -> Iterator[str]:
             yield (
                 f"{projection.name}: the constant delay of {steps} steps is held as axonal "
                 "delays, one per source."
+            )
+    if image.chip.current is not None:
+        for given in integrating(plan.network):
+            applied = alphas(plan.currents[given.name], image.chip.current)
+            wanted_ms, applied_ms = (
+                tau_ms(alpha, plan.network.dt_ms) for alpha in (given.alpha_syn, applied)
+            )
+            yield (
+                f"{given.name}: synaptic currents of {image.chip.current.i.width} bits decay with "
+                f"time constants of {wanted_ms.min():.4g} to {wanted_ms.max():.4g} ms in the "
+                f"network, {applied_ms.min():.4g} to {applied_ms.max():.4g} ms on the chip."
             )
     for population in image.populations:
         if population.kind is not Kind.LIF or population.reset is not Reset.SUBTRACT:

@@ -149,9 +149,13 @@ def _registers(chip: Chip, ram: Ram) -> Features:
     # Without delays of their own, all lanes add at the same place.
     places = lanes if b.delay else 1
     synapse = 4 * b.weight + b.factor + 2 * b.acc + b.delay
-    drive = max(b.acc, b.bias) + 1
+    drive = max(chip.drive.width, b.bias) + 1
     leak = b.v + (b.coefficient if multiplies else b.v)
     lif = leak + 2 * drive + max(drive, b.v) + 10 * b.v + b.bias + b.coefficient + 6
+    if chip.current is not None:
+        i, coefficient = chip.current.i.width, chip.current.coefficient.width
+        # Two words read, two of the leak, what waits, the sum, and the flag that follows a neuron.
+        lif += 5 * i + 2 * b.acc + 2 * coefficient + 8
     loaded = [m for m in memories(chip) if not m.state]
     built = memories(chip)
     return {
@@ -177,13 +181,19 @@ def _logic(chip: Chip, family: str) -> Features:
     small = [m for m in memories(chip) if ram.place(m) == "lutram"]
     deep = [-(-m.words // ram.small[0]) if ram.small else 1 for m in small]
     kept = sum(m.bits for m in memories(chip) if ram.place(m) == "registers")
+    flow = product = shift = 0
+    if chip.current is not None:
+        i = chip.current.i.width
+        flow = 3 * i + b.acc
+        product = i * chip.current.coefficient.width * (chip.current.leak is Leak.MULTIPLY)
+        shift = i * 2 * _bits(i) * (chip.current.leak is not Leak.MULTIPLY)
     return {
         "synapse": lanes * 2 * b.acc + 3 * (lanes if b.delay else 1) * b.place,
         "synapse, delays": lanes * 4 * _bits(chip.synapse.slots) * (b.delay > 0),
         "synapse, products": lanes * b.weight * b.factor * soft,
-        "lif": lanes * (6 * b.v + 2 * max(b.acc, b.bias)),
-        "lif, products": lanes * b.v * b.coefficient * soft * multiplies,
-        "lif, shifts": lanes * b.v * 2 * _bits(b.v) * (not multiplies),
+        "lif": lanes * (6 * b.v + 2 * max(chip.drive.width, b.bias) + flow),
+        "lif, products": lanes * (b.v * b.coefficient * multiplies + product) * soft,
+        "lif, shifts": lanes * (b.v * 2 * _bits(b.v) * (not multiplies) + shift),
         "axon": lanes * 4 * b.count + 3 * b.source + 8 * b.deepest * (1 + bool(chip.axon.delays)),
         "host": sum(min(BUS, m.width) * (1 + m.beats) + ADDRESS for m in loaded),
         "readout": 4 * chip.readout.score.width,
@@ -217,7 +227,8 @@ def features(chip: Chip, family: str) -> dict[str, Features]:
     multiplies = chip.lif.leak is Leak.MULTIPLY
     products = {
         "synapse": chip.lanes,
-        "lif": chip.lanes * multiplies,
+        "lif": chip.lanes
+        * (multiplies + (chip.current is not None and chip.current.leak is Leak.MULTIPLY)),
         "learning": chip.lanes * (chip.learn is not None),
         "learning, delays": (chip.lanes if chip.synapse.synaptic else 1)
         * bool(learning["learning, delays"]),

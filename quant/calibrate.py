@@ -57,11 +57,12 @@ def bounded(network: Network, largest_count: int) -> Ranges:
         if isinstance(population, Input):
             continue
         up, down = np.maximum(population.bias, 0), np.maximum(-population.bias, 0)
+        flow, _ = gains(population.alpha_syn, network.steps)
         for projection in network.projections:
             if projection.post == population.name:
                 count = largest_count if projection.pre == network.input.name else 1
-                up = up + count * np.maximum(projection.weights, 0).sum(axis=1)
-                down = down + count * np.maximum(-projection.weights, 0).sum(axis=1)
+                up = up + flow * count * np.maximum(projection.weights, 0).sum(axis=1)
+                down = down + flow * count * np.maximum(-projection.weights, 0).sum(axis=1)
         steady, _ = gains(population.alpha, network.steps)
         span[population.name] = np.maximum(up, down) * steady
     score = network.steps * float(span[network.readout.name].max())
@@ -79,6 +80,15 @@ def gains(alpha: Floats, steps: int) -> tuple[Floats, Floats]:
         steady = np.minimum(1 / (1 - alpha), steps)
         white = np.minimum(1 / (1 - alpha**2), steps)
     return steady, white
+
+
+def flow_gains(alpha: Floats, alpha_syn: Floats, steps: int) -> tuple[Floats, Floats]:
+    """Return what current and membrane, one behind the other, make of a constant and of noise."""
+    (steady, white), (flow, noise) = gains(alpha, steps), gains(alpha_syn, steps)
+    both = alpha * alpha_syn
+    with np.errstate(divide="ignore"):
+        coloured = np.minimum((1 + both) / (1 - both), 2.0 * steps)
+    return steady * flow, white * noise * coloured
 
 
 def observed(network: Network, counts: Counts, saturation: float) -> Ranges:
@@ -176,7 +186,8 @@ def with_mirrors(network: Network) -> Network:
             continue
         twin = _mirror(population.name)
         still, silent = np.zeros(population.size), np.full(population.size, np.finfo(float).max)
-        populations.append(Lif(twin, population.size, still, silent, population.bias, Reset.ZERO))
+        drive = Lif(twin, population.size, still, silent, population.bias, Reset.ZERO)
+        populations.append(replace(drive, alpha_syn=population.alpha_syn))
         for projection in network.projections:
             if projection.post == population.name:
                 # The twin comes later, so that delays are no longer held at one step or more.

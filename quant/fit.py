@@ -5,11 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from datapath import Axon, Chip, Delay, Format, Image, Leak, Lif, Overflow, Readout, Synapse
+from datapath import (
+    Axon,
+    Chip,
+    Current,
+    Delay,
+    Format,
+    Image,
+    Leak,
+    Lif,
+    Order,
+    Overflow,
+    Population,
+    Readout,
+    Synapse,
+)
+from datapath.chip import PRODUCT
 from model import Input, Network, Projection
 from quant.delays import DelayWords, delay_words, image_mode
 from quant.options import Options, widths
+
+Exact = NDArray[np.object_]
 
 WIDEST = 48
 """Bits of the widest format."""
@@ -37,7 +55,7 @@ def chip_for(network: Network, options: Options) -> Chip:
         lanes=lanes,
         axon=_axon(network, options),
         synapse=_synapse(network, options, blocks),
-        current=None,
+        current=_current(network, options),
         lif=Lif(
             v=Format(options.membrane_bits),
             bias=Format(options.bias_bits),
@@ -49,6 +67,20 @@ def chip_for(network: Network, options: Options) -> Chip:
         ),
         readout=Readout(score=Format(min(WIDEST, score)), classes=network.readout.size),
         learn=None,
+    )
+
+
+def _current(network: Network, options: Options) -> Current | None:
+    """Currents of the widest format that a leak takes, if the network has any."""
+    if not network.has_currents:
+        return None
+    return Current(
+        i=Format(min(WIDEST, PRODUCT - options.coefficient_bits)),
+        leak=options.leak,
+        coefficient=_coefficient(options),
+        rounding=options.rounding,
+        order=Order.LEAK_FIRST,
+        overflow=Overflow.SATURATE,
     )
 
 
@@ -129,28 +161,57 @@ def deeper_than(reach: int) -> int:
 
 
 def narrowed(image: Image) -> Image:
-    """Return `image` on the same chip with accumulators as narrow as its weights allow.
+    """Return `image` on the same chip with sums and currents as narrow as its weights allow.
 
-    Every weight of the same sign at once, and the largest event count, still fit.
+    Every weight of the same sign at once, and the largest event count, still fit; a current holds
+    them in every tick of a recording.
     """
     chip = image.chip
     low, high = sums(image)
     width = max(1 + max(-low - 1, high).bit_length(), chip.synapse.weight.width)
-    acc = Format(width)
-    return replace(image, chip=replace(chip, synapse=replace(chip.synapse, acc=acc)))
+    chip = replace(chip, synapse=replace(chip.synapse, acc=Format(width)))
+    if chip.current is not None:
+        most = max(_largest_current(image, p, chip.current) for p in image.populations)
+        i = Format(min(chip.current.i.width, max(2, 1 + most.bit_length())))
+        chip = replace(chip, current=replace(chip.current, i=i))
+    return replace(image, chip=chip)
+
+
+def _largest_current(image: Image, population: Population, current: Current) -> int:
+    """Return what no current of `population` can exceed in a recording."""
+    assert population.current_coefficient is not None
+    low, high = _bounds(image, population)
+    largest = 0
+    for c, a in zip(population.current_coefficient.tolist(), np.maximum(-low, high), strict=True):
+        # A leak may round up by less than one, or take nothing of what is below 1 << c.
+        if c == current.one:
+            bound = int(a) * image.steps
+        elif current.leak is Leak.MULTIPLY:
+            bound = (int(a) + 1) * current.one // max(1, current.one - c) + 1
+        else:
+            bound = (int(a) + 1) << c
+        largest = max(largest, bound)
+    return largest
+
+
+def _bounds(image: Image, population: Population) -> tuple[Exact, Exact]:
+    """Return the smallest and the largest sum of every neuron, as Python integers."""
+    down = np.zeros(population.size, object)
+    up = np.zeros(population.size, object)
+    for projection in image.projections:
+        if projection.post == population.name:
+            count = image.chip.axon.count.max if projection.pre == image.input_name else 1
+            times = count << projection.scale
+            # As Python integers: wide weights and counts together leave 64 bits.
+            down += projection.weights.clip(max=0).sum(axis=1).astype(object) * times
+            up += projection.weights.clip(min=0).sum(axis=1).astype(object) * times
+    return down, up
 
 
 def sums(image: Image) -> tuple[int, int]:
     """Return the smallest and the largest sum that an accumulator of `image` can hold."""
     low = high = 0
     for population in image.populations:
-        down = up = 0
-        for projection in image.projections:
-            if projection.post == population.name:
-                count = image.chip.axon.count.max if projection.pre == image.input_name else 1
-                times = count << projection.scale
-                # As Python integers: wide weights and counts together leave 64 bits.
-                down = down + projection.weights.clip(max=0).sum(axis=1).astype(object) * times
-                up = up + projection.weights.clip(min=0).sum(axis=1).astype(object) * times
+        down, up = _bounds(image, population)
         low, high = min(low, int(np.min(down))), max(high, int(np.max(up)))
     return low, high

@@ -49,6 +49,7 @@ def _population(plan: Plan, population: Integrating) -> datapath.Population:
         coefficient=plan.coefficients[population.name],
         reset=reset,
         emit=population.name in plan.options.emit,
+        current_coefficient=plan.currents.get(population.name),
     )
 
 

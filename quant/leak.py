@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from datapath import Leak
+from datapath import Current, Leak
 from datapath import Lif as LifParameters
 from datapath.integers import Integers
 from model.network import Floats
 
 
-def coefficients(name: str, alpha: Floats, lif: LifParameters, bits: int) -> Integers:
+def coefficients(name: str, alpha: Floats, block: LifParameters | Current, bits: int) -> Integers:
     """Return the coefficient nearest to every `alpha`.
 
-    name : of the population, for errors.  bits : of the coefficient in use, at most those of
-    `lif.coefficient`.
+    name : of the population and what leaks, as `hidden: alpha`, for errors.  bits : of the
+    coefficient in use, at most those of `block.coefficient`.
 
     Raises
     ------
     ValueError
         A state that decays would be cleared every tick, or one that is cleared would stay.
     """
-    if lif.leak is Leak.SHIFT:
+    if block.leak is not Leak.MULTIPLY:
         return _shifts(name, alpha, bits)
-    frac = lif.coefficient.frac
+    frac = block.coefficient.frac
     coarse = max(0, frac - (bits - 1))
     words = np.rint(alpha * 2.0 ** (frac - coarse)).astype(np.int64) << coarse
     killed = np.flatnonzero((alpha > 0) & (words == 0))
     if killed.size:
         n = killed[0]
         raise ValueError(
-            f"{name}: alpha[{n}] = {alpha[n]:.6g} becomes 0 with coefficient_bits = {bits}: the "
+            f"{name}[{n}] = {alpha[n]:.6g} becomes 0 with coefficient_bits = {bits}: the "
             "neuron would forget all of its state every tick; give more bits, or set alpha to 0"
         )
     return words
@@ -41,7 +41,7 @@ def _shifts(name: str, alpha: Floats, bits: int) -> Integers:
     cleared = np.flatnonzero(alpha == 0)
     if cleared.size:
         raise ValueError(
-            f"{name}: alpha[{cleared[0]}] = 0 has no shift, a shift keeps at least half of the "
+            f"{name}[{cleared[0]}] = 0 has no shift, a shift keeps at least half of the "
             "membrane: use leak = multiply"
         )
     offered = 1 - 2.0 ** -np.arange(1, 1 << bits)
@@ -50,12 +50,12 @@ def _shifts(name: str, alpha: Floats, bits: int) -> Integers:
     return nearest
 
 
-def alphas(coefficient: Integers, lif: LifParameters) -> Floats:
+def alphas(coefficient: Integers, block: LifParameters | Current) -> Floats:
     """Return the alpha that every coefficient stands for, rounding apart."""
-    if lif.leak is Leak.SHIFT:
+    if block.leak is not Leak.MULTIPLY:
         kept: Floats = 1 - 2.0 ** -coefficient.astype(np.float64)
         return np.where(coefficient == 0, 1.0, kept)
-    product: Floats = coefficient * np.float64(2.0**-lif.coefficient.frac)
+    product: Floats = coefficient * np.float64(2.0**-block.coefficient.frac)
     return product
 
 

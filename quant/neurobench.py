@@ -65,5 +65,7 @@ def _bits(image: Image) -> int:
     for population in image.populations:
         threshold = chip.lif.v.width if population.kind is Kind.LIF else 0
         each = threshold + chip.lif.bias.width + chip.lif.coefficient.width + chip.lif.v.width
+        if chip.current is not None:
+            each += chip.current.coefficient.width + chip.current.i.width
         bits += population.size * each
     return bits

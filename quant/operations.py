@@ -105,6 +105,10 @@ def _update(image: Image, ticks: int, reads: Counter[str], writes: Counter[str])
         reads["membranes"] += words
         writes["membranes"] += words
         writes["neuron_history"] += words
+        if image.chip.current is not None:
+            reads["current_leaks"] += words
+            reads["currents"] += words
+            writes["currents"] += words
         reads["accumulators"] += words * image.chip.lanes
         writes["accumulators"] += words * image.chip.lanes
         scanned = ticks * population.size
@@ -128,7 +132,18 @@ def _arithmetic(image: Image, rows: int, ticks: int) -> tuple[Arithmetic, ...]:
         if lif.leak is Leak.MULTIPLY
         else Arithmetic("leak, difference", updated, (lif.v.width,))
     )
+    flow: tuple[Arithmetic, ...] = ()
+    if chip.current is not None:
+        i, coefficient = chip.current.i.width, chip.current.coefficient.width
+        product = chip.current.leak is Leak.MULTIPLY
+        widths = (i, coefficient) if product else (i,)
+        what = "product" if product else "difference"
+        flow = (
+            Arithmetic(f"current, {what}", updated, widths),
+            Arithmetic("current, sum", updated, (i,)),
+        )
     return (
+        *flow,
         Arithmetic("weight times count", delivered, (synapse.weight.width, factor)),
         Arithmetic("delivery, sum", delivered, (synapse.acc.width,)),
         leak,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datapath import Chip, Delay, Format
+from datapath import Chip, Delay, Format, Order
 from datapath.integers import Integers
 from model import Input, Lif, Network, Projection, Readout
 from model.network import Floats
@@ -28,7 +28,8 @@ CLIPS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 class Plan:
     """How `network` gets onto `chip`.
 
-    words, shifts : by projection.  coefficients, scales : by population.
+    words, shifts : by projection.  coefficients, scales : by population.  currents : by population,
+    the coefficients of its current, on a chip that has them.
     """
 
     network: Network
@@ -38,6 +39,7 @@ class Plan:
     words: Mapping[str, DelayWords]
     shifts: Mapping[str, int]
     coefficients: Mapping[str, Integers]
+    currents: Mapping[str, Integers]
     scales: Mapping[str, Scales]
 
     def scale_of(self, projection: Projection) -> Floats:
@@ -69,18 +71,42 @@ def plan(
     clipped : by population, the shares of its weights to try to clip, instead of `clips`.
     """
     words = {p.name: delay_words_of(network, p, options, chip) for p in network.projections}
+    _check_currents(network, chip)
     leaks: dict[str, Integers] = {}
+    currents: dict[str, Integers] = {}
     found: dict[str, Scales] = {}
     shifts: dict[str, int] = {}
     for population in integrating(network):
-        leak = coefficients(population.name, population.alpha, chip.lif, options.coefficient_bits)
+        name, bits = population.name, options.coefficient_bits
+        leak = coefficients(f"{name}: alpha", population.alpha, chip.lif, bits)
         exact = np.array_equal(alphas(leak, chip.lif), population.alpha)
+        if chip.current is not None:
+            bits = min(bits, chip.current.coefficient.width)
+            alpha = population.alpha_syn
+            currents[name] = coefficients(f"{name}: alpha_syn", alpha, chip.current, bits)
+            exact &= np.array_equal(alphas(currents[name], chip.current), alpha)
         tried = clipped.get(population.name, clips(options))
         best = scales(_problem(network, population, options, chip, ranges, exact, tried))
         leaks[population.name], found[population.name] = leak, best
         into = [p.name for p in network.projections if p.post == population.name]
         shifts.update(zip(into, best.shifts, strict=True))
-    return Plan(network, options, chip, ranges, words, shifts, leaks, found)
+    return Plan(network, options, chip, ranges, words, shifts, leaks, currents, found)
+
+
+def _check_currents(network: Network, chip: Chip) -> None:
+    """Refuse currents that `chip` does not have, or has in another order."""
+    if chip.current is None:
+        for population in integrating(network):
+            if population.alpha_syn.any():
+                raise ValueError(
+                    f"{population.name}: alpha_syn must be 0, because the chip is built without "
+                    "synaptic currents"
+                )
+    elif chip.current.order is Order.SUM_FIRST:
+        raise ValueError(
+            "the currents of the chip leak in the step in which a sum enters, and those of a "
+            "network do not: use a chip with current.order = leak-first"
+        )
 
 
 def delay_words_of(
@@ -129,6 +155,7 @@ def _problem(
         threshold=population.threshold if isinstance(population, Lif) else None,
         bias=population.bias,
         alpha=population.alpha,
+        alpha_syn=population.alpha_syn,
         exact=exact,
         steps=network.steps,
         room=_room(population, options, chip, ranges),
@@ -136,6 +163,7 @@ def _problem(
         formats=Formats(
             v=Format(options.membrane_bits),
             acc=chip.synapse.acc,
+            drive=chip.drive,
             bias=Format(options.bias_bits),
             largest_shift=options.largest_shift,
             rounding=options.rounding,

@@ -41,6 +41,7 @@ class Formats:
 
     v: Format
     acc: Format
+    drive: Format
     bias: Format
     largest_shift: int
     rounding: Rounding
@@ -53,7 +54,7 @@ class Formats:
 class Problem:
     """What the scales of one population have to serve.
 
-    threshold : float64[post], None for a readout.  bias, alpha : float64[post].
+    threshold : float64[post], None for a readout.  bias, alpha, alpha_syn : float64[post].
     exact : whether the chip has a coefficient for every alpha.  steps : of a recording.
     room : float64[post], largest scales at which membranes and scores fit; where they come from
         data they are `binding`, else they only limit shifts beyond those the weights ask for.
@@ -64,6 +65,7 @@ class Problem:
     threshold: Floats | None
     bias: Floats
     alpha: Floats
+    alpha_syn: Floats
     exact: bool
     steps: int
     room: Floats
@@ -85,8 +87,13 @@ class Problem:
 
     @property
     def rounds(self) -> NDArray[np.bool_]:
-        """Neurons whose leak drops bits."""
-        return (self.alpha > 0) & (self.alpha < 1)
+        """Neurons whose leak, of membrane or current, drops bits."""
+        return ((self.alpha > 0) & (self.alpha < 1)) | self.current_rounds
+
+    @property
+    def current_rounds(self) -> NDArray[np.bool_]:
+        """Neurons whose current drops bits when it leaks."""
+        return (self.alpha_syn > 0) & (self.alpha_syn < 1)
 
     def drive_bounds(self) -> tuple[Floats, Floats]:
         """Return the least and the largest sum of the weights in one tick, float64[post]."""

@@ -8,7 +8,7 @@ import numpy as np
 
 import datapath
 import model
-from datapath import Chip, Compare, Format, Image, Kind
+from datapath import Chip, Compare, Format, Image, Kind, Order
 from model import Lif, Network
 from model.network import Population
 from quant.account import account
@@ -52,7 +52,6 @@ def quantize(
         chip, a leak would clear the state every tick, or no scale fits the formats.
     """
     check_names(options, network)
-    _check_neurons(network)
     if chip is None and _all_strict(network):
         options = replace(options, compare=Compare.GT)
     kept = pruned(network, options)
@@ -67,15 +66,6 @@ def quantize(
     if chip is None:
         image = narrowed(image)
     return image, account(decided, image, network, calibration, trials)
-
-
-def _check_neurons(network: Network) -> None:
-    """Refuse what no chip computes."""
-    for population in integrating(network):
-        if population.alpha_syn.any():
-            raise ValueError(
-                f"{population.name}: alpha_syn must be 0, because chips have no synaptic currents"
-            )
 
 
 def _all_strict(network: Network) -> bool:
@@ -95,8 +85,11 @@ def dequantize(image: Image) -> Network:
     Raises
     ------
     ValueError
-        A leak amplifies: no float network does that.
+        A leak amplifies, or sums leak in the step in which they enter a current: no float network
+        does that.
     """
+    if image.chip.current is not None and image.chip.current.order is Order.SUM_FIRST:
+        raise ValueError("currents leak in the step in which a sum enters: no float network does")
     given = model.Input(image.input_name, image.channels, image.units)
     return Network(
         dt_ms=image.dt_us / 1000,
@@ -111,8 +104,11 @@ def dequantize(image: Image) -> Network:
 def _float_population(population: datapath.Population, chip: Chip) -> Population:
     alpha = alphas(population.coefficient, chip.lif)
     bias = population.bias.astype(np.float64)
+    alpha_syn = np.zeros(population.size)
+    if chip.current is not None and population.current_coefficient is not None:
+        alpha_syn = alphas(population.current_coefficient, chip.current)
     if population.kind is Kind.READOUT:
-        return model.Readout(population.name, population.size, alpha, bias)
+        return model.Readout(population.name, population.size, alpha, bias, alpha_syn)
     return model.Lif(
         population.name,
         population.size,
@@ -121,6 +117,7 @@ def _float_population(population: datapath.Population, chip: Chip) -> Population
         bias,
         model.Reset(population.reset),
         model.Compare(chip.lif.compare),
+        alpha_syn,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.network import Floats
+from quant.calibrate import gains
 from quant.grid import common_step
 from quant.options import Scale
 from quant.problem import Problem, Scales, is_lossless, lowered
@@ -77,7 +78,9 @@ def _holds(problem: Problem) -> bool:
     """Whether sums, thresholds and biases fit their formats as they are."""
     fmt = problem.formats
     low, high = problem.drive_bounds()
+    flow, _ = gains(problem.alpha_syn, problem.steps)
     fits = np.all((low >= fmt.acc.min) & (high <= fmt.acc.max))
+    fits &= np.all(flow * (np.maximum(-low, high) + problem.current_rounds) <= fmt.drive.max)
     fits &= np.all((problem.bias >= fmt.bias.min) & (problem.bias <= fmt.bias.max))
     if problem.threshold is not None:
         fits &= np.all(problem.threshold <= fmt.v.max)

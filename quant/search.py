@@ -8,7 +8,7 @@ import numpy as np
 
 from datapath import Rounding
 from model.network import Floats
-from quant.calibrate import gains
+from quant.calibrate import flow_gains, gains
 from quant.options import Granularity, Scale
 from quant.problem import Problem, Scales, integers, is_lossless, lowered
 
@@ -120,9 +120,12 @@ def limits(problem: Problem, shifts: tuple[int, ...], *, guarded: bool) -> Float
         # Every weight may be rounded away from zero by half of its unit.
         sources = zip(problem.drives, shifts, strict=True)
         rounding = sum(d.count * d.weights.shape[1] * 2.0**shift / 2 for d, shift in sources)
-        if rounding >= fmt.acc.max:
+        # A current holds what a sum of every tick adds up to.
+        flow, _ = gains(problem.alpha_syn, problem.steps)
+        most = np.minimum(fmt.acc.max, fmt.drive.max / flow - problem.current_rounds)
+        if np.any(rounding >= most):
             return np.zeros_like(limit)
-        limit = np.minimum(limit, (fmt.acc.max - rounding) / np.maximum(-low, high))
+        limit = np.minimum(limit, (most - rounding) / np.maximum(-low, high))
     if problem.binding or guarded:
         limit = np.minimum(limit, problem.room)
     return limit
@@ -154,15 +157,17 @@ def expected_error(problem: Problem, scale: Floats, shifts: tuple[int, ...]) -> 
     G (for a constant) and H (for white noise) errs by sum(d_i**2 (r_i H + r_i**2 G**2)).
     """
     steady, white = gains(problem.alpha, problem.steps)
+    flow, noise = flow_gains(problem.alpha, problem.alpha_syn, problem.steps)
     error = np.zeros_like(problem.bias)
     column = scale[:, None]
     for drive, shift in zip(problem.drives, shifts, strict=True):
         rounded, _ = integers(drive.weights, column, shift, drive.fmt)
         wrong = (rounded * (2.0**shift / column) - drive.weights) ** 2
-        error += white * (wrong @ drive.rates) + steady**2 * (wrong @ drive.rates**2)
+        error += noise * (wrong @ drive.rates) + flow**2 * (wrong @ drive.rates**2)
     error += (steady * (np.rint(problem.bias * scale) / scale - problem.bias)) ** 2
     offset = 0.0 if problem.formats.rounding is Rounding.NEAREST else 0.5
     error += problem.rounds * (white / 12 + (offset * steady) ** 2) / scale**2
+    error += problem.current_rounds * (noise / 12 + (offset * flow) ** 2) / scale**2
     if problem.threshold is None:
         unit = sum(np.abs(d.weights).max(initial=0.0) for d in problem.drives) or 1.0
         return error / np.float64(unit) ** 2

@@ -34,6 +34,10 @@ def start_image(
     ValueError
         As `quantize`.
     """
+    if network.has_currents:
+        raise ValueError(
+            "a chip that learns has no synaptic currents: alpha_syn must be 0 in every population"
+        )
     chip = chip_for(network, options)
     wanted = {} if largest is None else dict(largest)
     scales, leaks, shifts = {}, {}, {}
@@ -47,8 +51,8 @@ def start_image(
         shifts.update({p.name: 0 for p in into})
         scales[population.name] = Scales(scale, (0,) * len(into), False)
         leaks[population.name] = coefficients(
-            population.name, population.alpha, chip.lif, options.coefficient_bits
+            f"{population.name}: alpha", population.alpha, chip.lif, options.coefficient_bits
         )
     words = {p.name: delay_words_of(network, p, options, chip) for p in network.projections}
     ranges = bounded(network, chip.axon.count.max)
-    return image_of(Plan(network, options, chip, ranges, words, shifts, leaks, scales))
+    return image_of(Plan(network, options, chip, ranges, words, shifts, leaks, {}, scales))

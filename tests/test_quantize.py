@@ -8,7 +8,7 @@ import pytest
 import datapath
 import model
 from datapath import Chip, Compare, Format, Leak, Rounding
-from datapath.catalog import DIGITS_AXONAL, DIGITS_SYNAPTIC
+from datapath.catalog import DIGITS_AXONAL, DIGITS_SYNAPTIC, XYLO
 from emulator.chip import run
 from model import Delay, Input, Lif, Network, Projection, Readout, Reset, simulate
 from quant import Granularity, Options, Scale, Search, chip_for, dequantize, options_for, quantize
@@ -782,9 +782,52 @@ def test_labels_provenance_and_units_reach_the_image():
     assert isinstance(image.chip, Chip)
 
 
-def test_refuses_currents():
-    net = small()
-    hidden = replace(net.population("hidden"), alpha_syn=0.5)
-    swapped = replace(net, populations=(net.input, hidden, net.readout))
-    with pytest.raises(ValueError, match="hidden: alpha_syn must be 0, because chips have no syn"):
-        quantize(swapped, chip=None, options=OPTIONS, calibration=None)
+def flowing(*weights, alpha_syn=0.5, **given):
+    """Give both populations of a small network a current, that of the readout half as long."""
+    net = small(*weights, **given)
+    hidden = replace(net.population("hidden"), alpha_syn=alpha_syn)
+    readout = replace(net.readout, alpha_syn=alpha_syn / 2, alpha=0.5)
+    return replace(net, populations=(net.input, hidden, readout))
+
+
+def test_currents_leak_and_share_the_scale_of_the_membrane():
+    # 127 LSBs per unit, as without a current; a leak of 9 bits holds a half and a quarter.
+    image, loss = to_float()(flowing(((1.0, 0.5),)))
+    assert of(image, "hidden").current_coefficient == [128]
+    assert of(image, "out").current_coefficient == [64]
+    assert image.chip.current.coefficient == Format(9, 8, signed=False)
+    assert [note for note in loss.notes if note.startswith("hidden: synaptic currents of")]
+    assert dequantize(image).population("hidden").alpha_syn == [0.5]
+
+
+def test_no_current_of_a_quantized_network_is_out_of_range():
+    for alpha_syn in (0.5, 0.9, 1.0):
+        net = flowing(((1.0, -0.3), (0.7, 0.9)), alpha_syn=alpha_syn, threshold=50.0)
+        for rounding in Rounding:
+            image, _ = to_float(rounding=rounding, membrane_bits=40)(net)
+            counts = np.full((1, net.steps, 2), image.chip.axon.count.max)
+            assert not run(image, counts).saturated_ticks.any()
+
+
+def test_a_network_with_currents_is_answered_as_in_float():
+    rng = np.random.default_rng(5)
+    net = flowing(
+        rng.normal(size=(6, 8)) / 2, alpha_syn=0.7, alpha=0.8, out=rng.normal(size=(3, 6))
+    )
+    net = replace(net, steps=40)
+    counts = rng.poisson(0.3, (60, 40, 8))
+    for reset in Reset:
+        hidden = replace(net.population("hidden"), reset=reset)
+        one = replace(net, populations=(net.input, hidden, net.readout))
+        fine = {"weight_bits": 12, "coefficient_bits": 14, "membrane_bits": 24, "count_bits": 4}
+        image, _ = to_float(calibration=counts, **fine)(one)
+        assert (run(image, counts).classes == simulate(one, counts).classes).mean() > 0.95
+
+
+def test_refuses_currents_that_a_chip_does_not_have():
+    with pytest.raises(ValueError, match="hidden: alpha_syn must be 0, because the chip is built"):
+        quantize(
+            flowing(), chip=DIGITS_AXONAL, options=options_for(DIGITS_AXONAL), calibration=None
+        )
+    with pytest.raises(ValueError, match=r"use a chip with current\.order = leak-first"):
+        quantize(flowing(), chip=XYLO, options=options_for(XYLO), calibration=None)
