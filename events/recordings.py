@@ -207,6 +207,11 @@ class Recordings:
             If an argument is out of range or the counts would take more than `MAX_BYTES`.
         """
         _check_binning(units_per_channel, dt_ms, steps, maximum)
+        if units_per_channel > self.n_units:
+            raise ValueError(
+                f"units_per_channel must be at most {self.n_units}, the units of "
+                f"{self.source or 'the data'}, not {units_per_channel}"
+            )
         channels = -(-self.n_units // units_per_channel)
         check_bytes(f"{len(self)} x {steps} x {channels} counts", len(self) * steps * channels)
         counts = np.zeros((len(self), steps, channels), np.uint8)

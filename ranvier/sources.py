@@ -17,7 +17,7 @@ import model
 from datapath import Chip, Image
 from datapath.catalog import CHIPS
 from datapath.schema import members, parse, typed
-from events import Counts, Recordings, load, spoken_digits
+from events import Counts, Recordings, load, spoken_digits, yin_yang
 from model import Network
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ NETWORK, LOSS, CURVE = "network.npz", "loss.json", "learning.json"
 """What an image file carries beside the image: the float network, what quantizing changed, and how
 it learned."""
 
-DIGITS = "digits"
+DIGITS, YIN_YANG = "digits", "yin-yang"
+EMBEDDED = (DIGITS, YIN_YANG)
+"""Data sets that need no file."""
 
 
 def shipped() -> tuple[str, ...]:
@@ -127,16 +129,25 @@ def open_chip(name: str) -> Chip:
 
 
 def open_data(name: str) -> Recordings | Counts:
-    """Read a data set: a path, or `digits` / `digits:train`; `PATH:train` takes one part."""
+    """Read a data set: a path or one of `EMBEDDED`; `NAME:train` takes a part, the test part else.
+
+    `yin-yang` has a part `validation`, too.
+    """
     if name in (DIGITS, f"{DIGITS}:test"):
         return spoken_digits()[1]
     if name == f"{DIGITS}:train":
         return spoken_digits()[0]
     path, colon, part = name.rpartition(":")
+    if name == YIN_YANG:
+        return yin_yang.part("test")
+    if path == YIN_YANG and part in yin_yang.PARTS:
+        return yin_yang.part(part)
     if colon and part in ("train", "test") and not Path(name).exists():
         return load(path, part=part)
     if not Path(name).exists():
-        raise ValueError(f"{name}: there is no such file; `{DIGITS}` is the embedded data set")
+        raise ValueError(
+            f"{name}: there is no such file; embedded data sets are {', '.join(EMBEDDED)}"
+        )
     return load(name)
 
 

@@ -199,6 +199,23 @@ def test_embedded_digits_are_written_as_two_files(house):
     assert "recordings: 400\n" in done("info", "out/digits_test.npz")
 
 
+def test_yin_yang_is_a_data_set_like_any_other(house):
+    (house / "out").mkdir()
+    assert "5000 recordings" in done("data", "yin-yang", "out")
+    assert len(os.listdir("out")) == 3
+    found = [json.loads(done("info", name, "--json")) for name in ("yin-yang", "yin-yang:test")]
+    assert found[0] == found[1] == json.loads(done("info", "out/yin_yang_test.npz", "--json"))
+    assert (found[0]["recordings"], found[0]["events"], found[0]["units"]) == (1000, 4000, 4)
+    assert json.loads(done("info", "yin-yang:validation", "--json"))["classes"] == 3
+    words = ("train", "yin-yang:validation", "-o", "x.npz", "--epochs", "1", "--steps", "20")
+    said = refused(*words, folder=house)
+    units = "the units of Yin-Yang, 1000 points, seed 41"
+    assert said == f"units_per_channel must be at most 4, {units}, not 5"
+    done(*words, "--units-per-channel", "1", "--dt-ms", "1", "--hidden", "6")
+    said = refused("info", "yin-yang:other", folder=house)
+    assert said.startswith("yin-yang:other: there is no such file")
+
+
 def test_image_of_a_chip_that_fits_is_read_back_with_its_network(house):
     loss = json.loads(done("quantize", "network.npz", "-o", "b.ranvier", "--json"))
     assert [p["name"] for p in loss["projections"]] == ["input_to_hidden", "hidden_to_readout"]
@@ -534,8 +551,8 @@ def test_names_of_nothing_list_what_there_is(house):
         ("quantize", "network.npz", "-o", "x.ranvier", "--chip", "nothing"): "chips with names are "
         + ", ".join(CHIPS),
         ("rtl", "nothing"): f"chips with names are {', '.join(CHIPS)}",
-        ("evaluate", "network.npz", "nothing"): "`digits` is the embedded data set",
-        ("train", "nothing", "-o", "x.npz"): "`digits` is the embedded data set",
+        ("evaluate", "network.npz", "nothing"): "embedded data sets are digits, yin-yang",
+        ("train", "nothing", "-o", "x.npz"): "embedded data sets are digits, yin-yang",
         ("export", "nothing", "out"): "`ranvier quantize` makes one",
         ("run", "nothing", "events.npz"): "`ranvier quantize` makes one",
         ("verify", "nothing"): "`ranvier quantize` makes one",
@@ -697,7 +714,7 @@ def test_folder_that_cannot_be_written(house):
     }.items():
         words = ("export", "image.ranvier", path, "--no-verilog")
         assert refused(*words, folder=house).endswith(sentence)
-    for command in ("digits", "shd"):
+    for command in ("digits", "shd", "yin-yang"):
         said = refused("data", command, "no", folder=house)
         assert said == "no: is not a folder; make it first"
 

@@ -34,3 +34,21 @@ def digits(folder: str) -> None:
         path = Path(folder) / f"digits_{name}.npz"
         save(counts, path)
         click.echo(f"{path}: {len(counts)} recordings")
+
+
+@command.command(name="yin-yang")
+@click.argument("folder", type=click.Path())
+def yin_yang(folder: str) -> None:
+    """Write the Yin-Yang data set into FOLDER, as files of events."""
+    from pathlib import Path
+
+    from events import save
+    from events.yin_yang import PARTS, part
+    from ranvier.sources import check_folder
+
+    check_folder(folder)
+    for name in PARTS:
+        recordings = part(name)
+        path = Path(folder) / f"yin_yang_{name}.npz"
+        save(recordings, path)
+        click.echo(f"{path}: {len(recordings)} recordings")

@@ -48,7 +48,7 @@ def describe(name: str) -> dict[str, Any]:
     """Describe whatever `name` is, as JSON holds it."""
     from datapath.catalog import CHIPS
     from ranvier.sources import (
-        DIGITS,
+        EMBEDDED,
         is_image,
         open_chip,
         open_data,
@@ -63,7 +63,7 @@ def describe(name: str) -> dict[str, Any]:
         return _image(open_image(name))
     if name in shipped():
         return _network(open_network(name))
-    if name.partition(":")[0] == DIGITS:
+    if name.partition(":")[0] in EMBEDDED:
         return _data(open_data(name))
     path = name.removesuffix(":train").removesuffix(":test")
     if Path(path).exists() and not _has_header(path):
