@@ -1,6 +1,6 @@
 """One neuron on the profile `loihi` against the trace of Lava's bit-accurate LIF.
 
-    python -m bench.lava_trace ../shared/data/models/lif_lava_cpu_fixed.csv
+    python -m bench.lava_trace ../shared/data/models/lif_lava_cpu_fixed.csv [--engine cxxrtl]
 
 The trace is that of the NIR paper (`paper/01_lif`, BSD-3), 1,000 rows of input, membrane and spike:
 dt 0.1 ms, tau 2.5 ms, weight 1, threshold 0.1, converted by truncation as its authors do.
@@ -16,6 +16,8 @@ import numpy as np
 from datapath import Delay, Image, Kind, Population, Projection, Reset
 from datapath.catalog import LOIHI
 from emulator.chip import run
+from ranvier.commands.verify import said
+from sim.verify import ENGINES, verify
 
 DECAY, WEIGHT, THRESHOLD = 163, 10, 25
 """int(4095 dt / tau), int(256 dt / tau), int(131071 threshold) >> 9."""
@@ -42,13 +44,19 @@ def image(steps: int) -> Image:
 
 @click.command()
 @click.argument("trace", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def main(trace: Path) -> None:
+@click.option("--engine", type=click.Choice(ENGINES), help="Play it on the gates, too.")
+def main(trace: Path, engine: str | None) -> None:
     """Count the rows of TRACE in which membrane or spike differ."""
     counts, membranes, spikes = np.loadtxt(trace, delimiter=",").T.astype(np.int64)
-    got = run(image(len(counts)), counts[None, :, None], record=("membranes", "spikes"))
+    neuron, played = image(len(counts)), counts[None, :, None]
+    got = run(neuron, played, record=("membranes", "spikes"))
     v, fired = got.membranes["neuron"][0, :, 0], got.spikes["neuron"][0, :, 0]
     wrong = int(((v != membranes) | (fired != spikes)).sum())
     print(f"{len(counts)} steps, {counts.sum()} inputs, {spikes.sum()} spikes: {wrong} mismatches")
+    if engine is not None:
+        verdict = verify(neuron, played, engine)
+        print(said(verdict))
+        wrong += not verdict.equal
     raise SystemExit(wrong > 0)
 
 

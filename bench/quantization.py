@@ -1,6 +1,6 @@
 """Accuracy against bits: networks rounded after training, tuned for the rounding, and by others.
 
-usage: python bench/quantization.py RESULTS.json [--shd TRAIN TEST] [--networks NAME ...]
+usage: python -m bench.quantization RESULTS.json [--shd TRAIN TEST] [--networks NAME ...]
        [--parts rounded pruned tuned peers] [--peer-python PATH] [--plot FIGURE.svg]
 
 RESULTS.json is written after every measurement; what it holds is not measured again.  TRAIN and
@@ -23,8 +23,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from quantizers import QUANTIZERS
 
+from bench.quantizers import QUANTIZERS
 from emulator.chip import run
 from model import Lif, Readout, simulate
 from quant import Granularity, Search, quantize
@@ -96,16 +96,16 @@ class Bench:
             search=Search(search),
         )
 
-    def rounded(self, weight_bits, delay_bits, search, prune=0.0):
+    def image(self, weight_bits, delay_bits, search, prune=0.0):
         """Prune and round after training."""
         options = replace(self.options(weight_bits, delay_bits, search), prune=prune)
         image, _ = quantize(self.network, chip=None, options=options, calibration=self.typical)
-        return self.figures(run(image, taken(image, self.test.counts)).classes)
+        return image
 
-    def tuned(self, weight_bits, delay_bits):
+    def fine(self, weight_bits, delay_bits):
         """Tune for the rounding."""
         examples, held_out = split(self.train, HELD_OUT[self.family])
-        result = finetune(
+        return finetune(
             self.network,
             examples,
             replace(RULE, channel_shift=SHIFT),
@@ -114,9 +114,16 @@ class Bench:
             seed=0,
             held_out=held_out,
         )
+
+    def answered(self, image):
+        """Compare what `image` answers to the test recordings with the float network's."""
+        return self.figures(run(image, taken(image, self.test.counts)).classes)
+
+    def tuned(self, weight_bits, delay_bits):
+        """Tune, and measure."""
+        result = self.fine(weight_bits, delay_bits)
         best = max(epoch.held_out_accuracy for epoch in result.history)
-        image = result.image
-        found = self.figures(run(image, taken(image, self.test.counts)).classes)
+        found = self.answered(result.image)
         return {**found, "held_out": 100 * best, "epochs": len(result.history)}
 
     def peer(self, python, script, bits, *, leak):
@@ -161,14 +168,20 @@ def jobs(name, delays, parts, python):
     settings = [(w, d) for w in WEIGHTS for d in delays]
     if "rounded" in parts:
         for w, d in settings:
-            yield f"{name} outputs {w} {d}", lambda b, w=w, d=d: b.rounded(w, d, "outputs")
+            yield (
+                f"{name} outputs {w} {d}",
+                lambda b, w=w, d=d: b.answered(b.image(w, d, "outputs")),
+            )
         for search in ("layer/range", "range", "weights"):
             for w in WEIGHTS:
-                yield f"{name} {search} {w} 6", lambda b, w=w, s=search: b.rounded(w, 6, s)
+                yield (
+                    f"{name} {search} {w} 6",
+                    lambda b, w=w, s=search: b.answered(b.image(w, 6, s)),
+                )
     if "pruned" in parts:
         for share in PRUNED:
             key = f"{name} pruned {share:.2f} 8 6"
-            yield key, lambda b, s=share: b.rounded(8, 6, "outputs", s)
+            yield key, lambda b, s=share: b.answered(b.image(8, 6, "outputs", s))
     if "tuned" in parts:
         for w, d in settings:
             if name != "shd-axonal" or (w, d) in TUNED_SHD:

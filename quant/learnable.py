@@ -338,7 +338,8 @@ def _surrogate(image: Image, learn: Learn, tuning: Tuning) -> tuple[int, NDArray
 
 def _levels(image: Image, learn: Learn, tuning: Tuning) -> tuple[int, NDArray[np.int64]]:
     """Shift and table of the error, by the distance to the largest readout."""
-    width = tuning.error_width * image.chip.synapse.weight.max
+    into = (p.scale for p in image.projections if p.post == image.readout.name)
+    width = tuning.error_width * image.chip.synapse.weight.max * 2.0 ** max(into, default=0)
     shift = _shift_into(width if tuning.linear else 5 * width, learn.entries - 1)
     distance = np.arange(learn.entries) * 2**shift / width
     return shift, _table(1 - distance if tuning.linear else np.exp(-distance), learn)

@@ -178,6 +178,20 @@ MUTANTS: tuple[Mutant, ...] = (
         CURRENT,
     ),
     Mutant(
+        "rtl/current.py",
+        "total = after(m, left + after(",
+        "total = after(m, left - after(",
+        "what arrives is taken off: any sum",
+        CURRENT,
+    ),
+    Mutant(
+        "rtl/current.py",
+        "eq(bound(total, p.i, p.overflow))",
+        "eq(total)",
+        "a current out of range wraps: one on a chip whose currents saturate",
+        CURRENT,
+    ),
+    Mutant(
         "rtl/chip.py",
         'collect = after(m, collect, "flowed", current.LATENCY)',
         'collect = after(m, collect, "flowed", current.LATENCY + 1)',
@@ -224,6 +238,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "total = decayed(i[n] + received[n], coefficient[n], p)",
         "total = decayed(i[n], coefficient[n], p) + received[n]",
         "what arrives does not leak in its tick: sums that leak",
+        CURRENT,
+    ),
+    Mutant(
+        "emulator/current.py",
+        "beyond[n] = i[n] != total",
+        "beyond[n] = i[n] < total",
+        "no flag where a current falls out of its range: a sum far below",
+        CURRENT,
+    ),
+    Mutant(
+        "emulator/fixed.py",
+        "return like(wrap(x, fmt), x)",
+        "return x",
+        "does not wrap: any sum out of range",
         CURRENT,
     ),
     Mutant(

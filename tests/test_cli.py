@@ -402,6 +402,24 @@ def test_learning_on_the_chip_continued_is_learning_uninterrupted(house, monkeyp
     )
 
 
+def test_a_quantized_network_goes_on_learning_on_its_chip(house):
+    bits = ("--weight-bits", "4", "--delay-bits", "3", "--calibrate", "events.npz")
+    done("quantize", "network.npz", "-o", "rounded.ranvier", *bits)
+    rounded = datapath.files.load("rounded.ranvier")
+    assert rounded.learning is None
+    fast = ("--epochs", "2", "--batch", "1", "--weight-rate", "0.1")
+    done("learn", "events.npz", "--from", "rounded.ranvier", *fast, "-o", "tuned.ranvier")
+    tuned = datapath.files.load("tuned.ranvier")
+    assert (tuned.chip.synapse.weight, tuned.chip.axon.delay) == (
+        rounded.chip.synapse.weight,
+        rounded.chip.axon.delay,
+    )
+    assert tuned.chip.learn is not None
+    assert (tuned.projections[0].weights != rounded.projections[0].weights).any()
+    for before, after in zip(rounded.populations, tuned.populations, strict=True):
+        assert (before.threshold == after.threshold).all()
+
+
 def test_training_stopped_without_a_checkpoint_says_that_nothing_is_kept(house, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt

@@ -7,8 +7,11 @@ import nir
 import numpy as np
 import pytest
 
+from datapath.files import digest
 from model import Compare, Reset, simulate
 from model.importers import Settings, Verdict, import_network
+from quant import quantize
+from ranvier.defaults import OPTIONS
 from tests.torch_writer import Module, Tensor, write_torch
 
 SUBTRACT, ZERO, NONE = range(3)
@@ -245,6 +248,12 @@ def test_a_state_dict_and_a_nir_file_of_one_network_are_identical(tmp_path):
         # Synapses onto themselves: of lif1 one projection more, of lif2 two, the second takes the
         # current of the first back.
         assert len(here.projections) == {"early": 4, "exact": 7}[late]
+        one, other = (
+            quantize(n, chip=None, options=OPTIONS, calibration=None) for n in (here, there)
+        )
+        assert digest(one[0]) == digest(other[0])
+        assert one[0].chip.current is not None
+        assert one[1].to_json() == other[1].to_json()
 
 
 def assert_identical(here, there):

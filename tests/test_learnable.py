@@ -87,6 +87,19 @@ def test_tables_by_hand():
     assert learning.keep_weights == 3
 
 
+def test_the_error_of_a_quantized_network_is_as_wide_as_its_readout_weights():
+    image = start_image(network(), OPTIONS)
+    *into, last = image.projections
+    shifted = replace(image, projections=(*into, replace(last, scale=3)))
+    learning = learnable(shifted, tuning(linear=True, error_width=2.0), LearnOptions(), seed=0)
+    # The largest weight is 127 << 3, and two of them are 15 entries of 256.
+    assert learning.learning.error_shift == 5 + 3
+    assert (
+        learning.learning.levels.tolist()
+        == chip(linear=True, error_width=2.0).learning.levels.tolist()
+    )
+
+
 def test_the_chip_holds_what_learning_needs():
     image = chip()
     assert image.chip.learn.steps == 32
