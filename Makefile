@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup ready synth check test sim demo formal mutants verilog bench lock clean
+.PHONY: help setup ready synth torch check test sim demo formal mutants verilog bench lock clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export AMARANTH_USE_YOSYS := builtin
@@ -23,6 +23,8 @@ ready:
 	@tools/setup.sh --ready
 synth:    ## install Yosys, nextpnr and z3 for ranvier synth and make formal (1 GB, some minutes)
 	@tools/setup.sh --synth
+torch:    ## install PyTorch, for ranvier train --rule surrogate and its tests (some GB)
+	@tools/setup.sh --torch
 check: ready    ## lint, formatting, types
 	ruff check . && ruff format --check . && mypy
 test: ready     ## every room except the benches; no simulator needed

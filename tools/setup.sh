@@ -3,6 +3,7 @@
 #   tools/setup.sh            check everything, repair what is missing (make setup)
 #   tools/setup.sh --ready    return at once if the last set-up still stands (before every other target)
 #   tools/setup.sh --synth    install Yosys, nextpnr and z3 as well, for ranvier synth and make formal (make synth)
+#   tools/setup.sh --torch    install PyTorch as well, for ranvier train --rule surrogate (make torch)
 # PYTHON=python3.12 chooses the interpreter of a new .venv; APT=no leaves the system's packages alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -170,4 +171,15 @@ synth() {
     install_synth || { say "the synthesis tools could not be installed, see above" && exit 1; }
 }
 
-if [ "${1:-}" = --synth ]; then synth; else main "$@"; fi
+# Into .venv itself: its modules are imported by ours.
+torch() {
+    main --ready
+    pip install -q --no-compile --require-hashes -r tools/torch.lock && say "PyTorch is ready" ||
+        { say "PyTorch could not be installed, see above" && exit 1; }
+}
+
+case "${1:-}" in
+--synth) synth ;;
+--torch) torch ;;
+*) main "$@" ;;
+esac

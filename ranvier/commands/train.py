@@ -1,4 +1,4 @@
-"""`ranvier train`: a float network with delays, by the three-factor rule or by EventProp."""
+"""`ranvier train`: a float network with delays, by one of the rules of `learn`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,23 @@ from ranvier.options import as_json, seed
 from ranvier.options import start as start_options
 
 if TYPE_CHECKING:
-    from learn import Epoch
+    from collections.abc import Callable
+
+    from learn import Epoch, Result
 
 TAU_SYN_MS = 10.0
 """Of synaptic currents for EventProp, where nothing is said."""
+
+SHARED = ("objective", "rate_strength", "rate_target")
+OWN = {
+    "three-factor": (),
+    "eventprop": (*SHARED, "smallest_rise"),
+    "surrogate": (
+        *SHARED, "kernel", "sigma_start", "sigma_end", "connections", "active_delays", "rewiring",
+        "device", "threads",
+    ),
+}  # fmt: skip
+"""Options that not every rule has."""
 
 DELAYS = ["none", "axonal", "dendritic", "synaptic"]
 
@@ -26,10 +39,10 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
 @click.option("--fixed-delays", is_flag=True, help="Leave the delays where they start.")
 @click.option(
     "--rule",
-    type=click.Choice(["three-factor", "eventprop"]),
+    type=click.Choice(list(OWN)),
     default="three-factor",
     show_default=True,
-    help="How to learn: docs/learning.md, docs/eventprop.md.",
+    help="How to learn: docs/learning.md, docs/eventprop.md, docs/surrogate.md.",
 )
 @click.option("--tau-ms", type=float, default=15.0, show_default=True, help="Of hidden membranes.")
 @click.option(
@@ -45,16 +58,39 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
 @click.option(
     "--objective",
     type=click.Choice(["mean", "steps"]),
-    help="Of EventProp: a loss of the readouts' mean or of every step.  [default: mean]",
+    help="Loss of the readouts' mean, or of steps.  [default: eventprop mean, surrogate steps]",
+)
+@click.option("--rate-strength", type=float, help="Pull at the number of spikes.  [default: 0]")
+@click.option(
+    "--rate-target",
+    type=float,
+    help="Of eventprop: spikes per neuron, recording.  [default: 4]  Of surrogate: per neuron, "
+    "step.  [default: 0.05]",
 )
 @click.option(
-    "--rate-strength", type=float, help="Of EventProp: pull at the number of spikes.  [default: 0]"
+    "--smallest-rise", type=float, help="Of eventprop: at a crossing, per step.  [default: 0.1]"
 )
 @click.option(
-    "--rate-target", type=float, help="Of EventProp: spikes per neuron, recording.  [default: 4]"
+    "--kernel",
+    type=click.Choice(["hat", "gauss"]),
+    help="Of surrogate: what spreads an event around its delay.  [default: gauss]",
+)
+@click.option("--sigma-start", type=float, help="Of surrogate: its width at first.  [default: 4]")
+@click.option("--sigma-end", type=float, help="Of surrogate: and at last.  [default: 0.5]")
+@click.option(
+    "--connections", type=float, help="Of surrogate: share of synapses that exist.  [default: 1]"
 )
 @click.option(
-    "--smallest-rise", type=float, help="Of EventProp: at a crossing, per step.  [default: 0.1]"
+    "--active-delays", type=float, help="Of surrogate: share of them with a delay.  [default: 1]"
+)
+@click.option(
+    "--rewiring",
+    type=click.Choice(["fixed", "rigl", "deep-r"]),
+    help="Of surrogate: how absent synapses and delays get a chance.  [default: fixed]",
+)
+@click.option("--device", help="Of surrogate: cpu, cuda, ...  [default: cpu]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Of surrogate: on the processor.  [default: 1]"
 )
 @click.option("--shift", type=int, default=0, show_default=True, help="Channel augmentation.")
 @click.option(
@@ -89,6 +125,14 @@ def command(
     rate_strength: float | None,
     rate_target: float | None,
     smallest_rise: float | None,
+    kernel: str | None,
+    sigma_start: float | None,
+    sigma_end: float | None,
+    connections: float | None,
+    active_delays: float | None,
+    rewiring: str | None,
+    device: str | None,
+    threads: int | None,
     shift: int,
     hold_out: str | None,
     checkpoint: str | None,
@@ -97,10 +141,9 @@ def command(
 ) -> None:
     """Train a network on DATA: `digits:train`, an SHD file or any file of events or counts."""
     from dataclasses import asdict, replace
-    from functools import partial
 
     import model
-    from learn import EventProp, Rule, make_network, train, train_eventprop
+    from learn import make_network
     from ranvier.sources import check_writable, labelled, open_data, show, split
 
     check_writable(output)
@@ -111,12 +154,21 @@ def command(
         "rate_strength": rate_strength,
         "rate_target": rate_target,
         "smallest_rise": smallest_rise,
+        "kernel": kernel,
+        "sigma_start": sigma_start,
+        "sigma_end": sigma_end,
+        "connections": connections,
+        "active_delays": active_delays,
+        "rewiring": rewiring,
+        "device": device,
+        "threads": threads,
     }
     own = {name: value for name, value in own.items() if value is not None}
+    for name in own:
+        if name not in OWN[rule]:
+            those = " and ".join(f"--rule {other}" for other, has in OWN.items() if name in has)
+            raise ValueError(f"--{name.replace('_', '-')} is an option of {those}, not of {rule}")
     exact = rule == "eventprop"
-    if own and not exact:
-        name = next(iter(own)).replace("_", "-")
-        raise ValueError(f"--{name} is an option of --rule eventprop, not of {rule}")
     given = labelled(open_data(data), data)
     counts = given.binned(units_per_channel=units_per_channel, dt_ms=dt_ms, steps=steps)
     start = make_network(
@@ -137,16 +189,12 @@ def command(
         recurrent=recurrent,
         seed=seed,
     )
-    told: dict[str, Any] = {**own, "batch": batch, "channel_shift": shift}
+    told: dict[str, Any] = {"batch": batch, "channel_shift": shift}
     if rate is not None:
         told["weight_rate"] = rate
     if fixed_delays or delay_rate is not None:
         told["delay_rate"] = 0.0 if fixed_delays else delay_rate
-    work = (
-        partial(train_eventprop, rule=replace(EventProp(), **told))
-        if exact
-        else partial(train, rule=replace(Rule(), **told))
-    )
+    work = trainer(rule, told, own)
     examples, held_out = split(counts, hold_out)
     if counts.late.any() or counts.excess.any():
         click.echo(counts.cut, err=True)
@@ -170,6 +218,31 @@ def command(
         history = [asdict(epoch) for epoch in result.history]
         show({"history": history, "provenance": made})
     click.echo(f"{output}: {network.parameters} parameters", err=True)
+
+
+def trainer(rule: str, told: dict[str, Any], own: dict[str, Any]) -> Callable[..., Result]:
+    """Return the training function of a rule with the choices it was told, and its own ones."""
+    from dataclasses import replace
+    from functools import partial
+
+    from learn import EventProp, Rule, train, train_eventprop
+
+    if rule == "three-factor":
+        return partial(train, rule=replace(Rule(), **told))
+    if rule == "eventprop":
+        return partial(train_eventprop, rule=replace(EventProp(), **told, **own))
+    from learn.surrogate import Surrogate
+
+    try:
+        from learn.surrogate.train import train_surrogate
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ValueError(
+            "--rule surrogate needs PyTorch: install it, as by pip install 'ranvier[torch]'"
+        ) from None
+    how = {name: own.pop(name) for name in ("device", "threads") if name in own}
+    return partial(train_surrogate, rule=replace(Surrogate(), **told, **own), **how)
 
 
 def said(epoch: Epoch, epochs: int) -> str:
