@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "train": "Train a float network with delays by the three-factor rule.",
+    "train": "Train a float network with delays.",
+    "experiment": "Run a plan of many trainings, on this machine or on many.",
     "finetune": "Train a float network on for the integers of a chip.",
     "learn": "Let a chip learn weights and delays, in the emulator or in its gates.",
     "import": "Read a network that was trained elsewhere.",
@@ -31,6 +32,7 @@ COMMANDS = {
 
 KERNELS = {
     "train",
+    "experiment",
     "finetune",
     "learn",
     "quantize",

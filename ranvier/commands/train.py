@@ -11,9 +11,7 @@ from ranvier.options import as_json, seed
 from ranvier.options import start as start_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from learn import Epoch, Result
+    from learn import Epoch
 
 TAU_SYN_MS = 10.0
 """Of synaptic currents for EventProp, where nothing is said."""
@@ -145,6 +143,7 @@ def command(
     import model
     from learn import make_network
     from ranvier.sources import check_writable, labelled, open_data, show, split
+    from ranvier.training import trainer_of
 
     check_writable(output)
     if checkpoint is not None:
@@ -194,7 +193,8 @@ def command(
         told["weight_rate"] = rate
     if fixed_delays or delay_rate is not None:
         told["delay_rate"] = 0.0 if fixed_delays else delay_rate
-    work = trainer(rule, told, own)
+    how: dict[str, Any] = {n: own.pop(n) for n in ("device", "threads") if n in own}
+    work = trainer_of(rule, {**told, **own}, how)
     examples, held_out = split(counts, hold_out)
     if counts.late.any() or counts.excess.any():
         click.echo(counts.cut, err=True)
@@ -218,31 +218,6 @@ def command(
         history = [asdict(epoch) for epoch in result.history]
         show({"history": history, "provenance": made})
     click.echo(f"{output}: {network.parameters} parameters", err=True)
-
-
-def trainer(rule: str, told: dict[str, Any], own: dict[str, Any]) -> Callable[..., Result]:
-    """Return the training function of a rule with the choices it was told, and its own ones."""
-    from dataclasses import replace
-    from functools import partial
-
-    from learn import EventProp, Rule, train, train_eventprop
-
-    if rule == "three-factor":
-        return partial(train, rule=replace(Rule(), **told))
-    if rule == "eventprop":
-        return partial(train_eventprop, rule=replace(EventProp(), **told, **own))
-    from learn.surrogate import Surrogate
-
-    try:
-        from learn.surrogate.train import train_surrogate
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ValueError(
-            "--rule surrogate needs PyTorch: install it, as by pip install 'ranvier[torch]'"
-        ) from None
-    how = {name: own.pop(name) for name in ("device", "threads") if name in own}
-    return partial(train_surrogate, rule=replace(Surrogate(), **told, **own), **how)
 
 
 def said(epoch: Epoch, epochs: int) -> str:
