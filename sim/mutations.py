@@ -25,6 +25,7 @@ SEGMENT, HEAVY = (
 )
 ORACLE = "tests/test_learn.py::test_random_images_against_the_oracle"
 LEARN = "sim/test_learn.py::test_learn[tiny]"
+AXI = "sim/test_axi.py::test_axi[wide-5]"
 AFRESH = "sim/test_chip.py::test_a_recording_starts_afresh_even_if_the_last_was_broken_off"
 
 
@@ -835,5 +836,33 @@ MUTANTS: tuple[Mutant, ...] = (
         "clocks += CREDIT",
         "the scan of sources takes no clocks: any projection that learns",
         ORACLE,
+    ),
+    Mutant(
+        "rtl/axi.py",
+        "word[BUS:].all()",
+        "word[BUS:].any()",
+        "writes a whole word for a part of one: a write of one byte",
+        AXI,
+    ),
+    Mutant(
+        "rtl/mailbox.py",
+        "free = self.core.i.ready & (commands.level == 0)",
+        "free = self.core.i.ready",
+        "a memory can be reached although commands wait: an access while they are sent",
+        AXI,
+    ),
+    Mutant(
+        "rtl/mailbox.py",
+        "others = self.i.valid & (commands.level == 0)",
+        "others = self.i.valid",
+        "a command of the stream runs twice: one of the register is on its way",
+        AXI,
+    ),
+    Mutant(
+        "rtl/mailbox.py",
+        "external.eq(~mine)",
+        "external.eq(1)",
+        "results of a register's command go to the stream: any such command",
+        AXI,
     ),
 )

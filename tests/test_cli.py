@@ -276,6 +276,7 @@ def test_verilog_of_a_chip_is_printed_or_written(house):
     assert "\nmodule chip(" in printed
     done("rtl", "image.ranvier", "-o", "chip.v")
     assert Path("chip.v").read_text() == printed
+    assert "s_axi_awaddr" in done("rtl", "tiny", "--host", "axi")
 
 
 def test_a_closed_pipe_is_no_mistake(house, monkeypatch):
