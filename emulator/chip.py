@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Any, NamedTuple, NoReturn
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numba import get_num_threads
@@ -30,8 +30,9 @@ from emulator.records import Records
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.integer[Any]]
+Item = TypeVar("Item")
 
-CHUNK = 4
+CHUNK = 2
 """Recordings that a thread takes at a time, if they are short.
 
 Few, so that a thread that gets less of its core than the others does not hold them up.
@@ -144,6 +145,14 @@ def results_of(image: Image, t: Tables, shape: tuple[int, int]) -> Results:
     )
 
 
+def taken(queue: SimpleQueue[Item]) -> Item | None:
+    """Take the next item, None if there is none."""
+    try:
+        return queue.get_nowait()
+    except Empty:
+        return None
+
+
 class _Runner:
     """What the threads of a run share."""
 
@@ -160,25 +169,28 @@ class _Runner:
         # A trace holds one recording.
         most = 1 if self.records else CELLS // max(1, steps * channels)
         self.chunk = max(1, min(CHUNK, most, recordings))
-        self.starts = range(0, recordings, self.chunk)
-        self.threads = max(1, min(get_num_threads(), len(self.starts)))
-        self.spare: SimpleQueue[_Own] = SimpleQueue()
-        neurons = int(self.tables.populations[-1, FIRST])
-        traced = steps if self.records else 0
-        for _ in range(self.threads):
-            self.spare.put(
-                _Own(
-                    scratch(self.tables, channels, steps),
-                    event_lists(self.chunk, steps, channels),
-                    np.zeros((3 if self.records else 0, traced, neurons), np.int64),
-                    np.zeros((traced, image.readout.size), np.int64),
-                )
-            )
+        self.todo: SimpleQueue[int] = SimpleQueue()
+        starts = range(0, recordings, self.chunk)
+        for first in starts:
+            self.todo.put(first)
+        self.threads = max(1, min(get_num_threads(), len(starts)))
+        self.failed: dict[int, Exception] = {}
 
-    def run_chunk(self, first: int) -> int:
+    def own(self) -> _Own:
+        """Allocate what a thread has for itself."""
+        _, steps, channels = self.counts.shape
+        traced = steps if self.records else 0
+        neurons = int(self.tables.populations[-1, FIRST])
+        return _Own(
+            scratch(self.tables, channels, steps),
+            event_lists(self.chunk, steps, channels),
+            np.zeros((3 if self.records else 0, traced, neurons), np.int64),
+            np.zeros((traced, self.image.readout.size), np.int64),
+        )
+
+    def run_chunk(self, first: int, own: _Own) -> int:
         """Run the recordings from `first` on; return how many."""
         part = native(self.counts[first : first + self.chunk])
-        own = self.spare.get()
         most = self.image.chip.axon.count.max
         united = list_events(part, *own.events)
         if united & ~most:
@@ -190,19 +202,48 @@ class _Runner:
         )  # fmt: skip
         if self.records:
             self.records.keep(first, self.spans, own.trace, own.scores)
-        self.spare.put(own)
         return len(part)
 
-    def __iter__(self) -> Iterator[int]:
-        """Run everything; yield the number of recordings that have come to their end."""
-        if self.threads == 1:
-            yield from map(self.run_chunk, self.starts)
-            return
-        with ThreadPoolExecutor(self.threads) as pool:
+    def work(self, tell: Callable[[int], None]) -> None:
+        """Run what no thread has taken yet; tell how many recordings have come to their end."""
+        own = self.own()
+        while (first := taken(self.todo)) is not None:
             try:
-                yield from pool.map(self.run_chunk, self.starts)
-            finally:
-                pool.shutdown(cancel_futures=True)
+                finished = self.run_chunk(first, own)
+            except Exception as error:
+                self.failed[first] = error
+                self.stop()
+            else:
+                tell(finished)
+
+    def stop(self) -> None:
+        """Leave nothing to take."""
+        while taken(self.todo) is not None:
+            pass
+
+    def run(self, progress: Callable[[int], None]) -> None:
+        """Run everything; raise what the first of the recordings has raised."""
+        done: SimpleQueue[int] = SimpleQueue()
+
+        def told(finished: int) -> None:
+            while (others := taken(done)) is not None:
+                finished += others
+            progress(finished)
+
+        helpers = [Thread(target=self.work, args=[done.put]) for _ in range(self.threads - 1)]
+        for helper in helpers:
+            helper.start()
+        try:
+            # This thread works, too: one that only waits takes its time from the others.
+            self.work(told)
+        finally:
+            self.stop()
+            for helper in helpers:
+                helper.join()
+        if self.failed:
+            raise self.failed[min(self.failed)]
+        if not done.empty():
+            told(0)
 
     def report(self) -> Run:
         """Sort the results by the names of populations and projections."""
@@ -269,7 +310,5 @@ def run(
         Counts that the chip does not take, or more records than memory should hold.
     """
     runner = _Runner(image, checked(image, counts), record)
-    for finished in runner:
-        if progress is not None:
-            progress(finished)
+    runner.run(progress or (lambda _: None))
     return runner.report()

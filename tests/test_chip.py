@@ -1,5 +1,6 @@
 """The emulated chip against a slow oracle, against its own blocks, and worked out by hand."""
 
+import threading
 from dataclasses import replace
 
 import numba
@@ -423,6 +424,24 @@ def test_refuses_counts_beyond_the_channel(value):
     sentence = f"recording 19, step 5, channel 1 has {value} events, and axon.count takes 0 to 7:"
     with pytest.raises(ValueError, match=sentence):
         run(chain(), counts)
+
+
+def test_the_first_of_several_recordings_beyond_the_channel_is_named():
+    counts = np.zeros((300, 8, 2), np.int64)
+    counts[[7, 8, 150, 299], 5, 1] = 8
+    for _ in range(20):
+        with pytest.raises(ValueError, match="recording 7, step 5, channel 1"):
+            run(chain(), counts)
+
+
+def test_what_progress_raises_ends_the_run():
+    def stop(finished):
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run(chain(), np.zeros((300, 8, 2), np.int64), progress=stop)
+    assert threading.active_count() == before
 
 
 def test_refuses_unknown_and_too_large_records():
