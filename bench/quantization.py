@@ -51,7 +51,7 @@ SHIFT = 4
 DIGITS = ("digits-axonal", "digits-synaptic", "digits-none")
 SHD = ("shd-axonal", "shd-none")
 HELD_OUT = {"digits": "2,9,16,23,30,37", "shd": "3,9"}
-EPOCHS = {"digits": 10, "shd": 3}
+EPOCHS = 30
 TUNED_SHD = {(2, 6), (3, 6), (4, 6), (6, 6), (8, 6), (4, 4), (3, 3), (2, 2), (4, 3), (4, 2)}
 """Weight and delay bits at which the larger network with delays is tuned."""
 
@@ -110,7 +110,7 @@ class Bench:
             examples,
             replace(RULE, channel_shift=SHIFT),
             options=self.options(weight_bits, delay_bits, "weights"),
-            epochs=EPOCHS[self.family],
+            epochs=EPOCHS,
             seed=0,
             held_out=held_out,
         )

@@ -19,8 +19,8 @@ ROOM = 2.0
 CALIBRATION = 256
 """Examples, spread evenly, that the mapping is calibrated on."""
 
-RULE = Rule(weight_rate=2e-4, delay_rate=0.03, sigma_start=2.0)
-"""Smaller steps than those of training from random weights."""
+RULE = Rule(sigma_start=2.0)
+"""That of training from random weights, whose steps are large enough to leave a word's rounding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,7 @@
 """What all importers share: settings, verdicts, dispatch and the two commands."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -75,6 +76,11 @@ def test_a_wrong_setting_is_named(pair, sentence):
         read_settings("x.pt", None, [pair])
 
 
+def test_a_setting_given_twice_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="x.pt: dt_ms is set twice: leave one of them out"):
+        read_settings("x.pt", None, ["dt_ms=1", "dt_ms = 2"])
+
+
 def test_a_missing_setting_is_asked_for_by_name():
     with pytest.raises(
         ValueError,
@@ -94,6 +100,27 @@ def test_every_format_has_a_module_that_looks_before_it_reads(tmp_path):
     with pytest.raises(ValueError, match="junk: is in no format that is recognized; name one"):
         import_network(tmp_path / "junk", Settings("junk", {}))
     assert "npz" in FORMATS
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a.nir", "a.nir: is not a NIR file"),
+        ("a.net", "a.net: is not a file of netx"),
+        ("a.pt", "a.pt: is no complete file of torch.save"),
+        ("a.npz", "a.npz: is not a complete npz file"),
+    ],
+)
+def test_what_nobody_recognizes_is_explained_by_the_reader_of_its_suffix(tmp_path, name, sentence):
+    (tmp_path / name).write_bytes(b"\x80\x04junk" * 9)
+    with pytest.raises(ValueError, match=sentence):
+        import_network(tmp_path / name, Settings(tmp_path / name, {"dt_ms": 1, "steps": 4}))
+
+
+def test_what_is_neither_a_file_nor_a_folder_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.nir")
+    with pytest.raises(ValueError, match=r"a\.nir: is neither a file nor a folder"):
+        import_network(tmp_path / "a.nir", Settings("a.nir", {}))
 
 
 def test_says_where_a_network_comes_from(path):

@@ -45,6 +45,9 @@ FORMATS: dict[str, str] = {
 }
 """Name of every module, and what it reads; tried in this order."""
 
+SUFFIXES = {".npz": "npz", ".nir": "nir", ".net": "netx", ".pt": "snntorch", ".pth": "snntorch"}
+"""Whose reader says why a file that nobody recognizes cannot be read, by the end of its name."""
+
 
 class Format(Protocol):
     """What the module of a format has."""
@@ -85,6 +88,8 @@ def import_network(
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(2, "there is no such file", str(path))
+    if not (file.is_file() or file.is_dir()):
+        raise ValueError(f"{path}: is neither a file nor a folder")
     name = _recognized(file) if source == "auto" else source
     if name not in FORMATS:
         raise ValueError(f"{path}: the format must be one of {', '.join(FORMATS)}, not {name!r}")
@@ -113,6 +118,9 @@ def _recognized(path: Path) -> str:
     for name in FORMATS:
         if _module(name).recognizes(path):
             return name
+    if path.suffix in SUFFIXES and path.is_file():
+        # Its reader says what is wrong with it.
+        return SUFFIXES[path.suffix]
     raise ValueError(
         f"{path}: is in no format that is recognized; name one with --from: {', '.join(FORMATS)}"
     )

@@ -164,6 +164,7 @@ def read_settings(source: str | Path, config: str | Path | None, pairs: Iterable
         The file cannot be read.
     """
     values: dict[str, object] = {}
+    given: set[str] = set()
     if config is not None:
         try:
             values |= tomllib.loads(Path(config).read_text(encoding="utf-8"))
@@ -173,5 +174,8 @@ def read_settings(source: str | Path, config: str | Path | None, pairs: Iterable
         name, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"{source}: a setting is written NAME=VALUE, not {pair!r}")
+        if name.strip() in given:
+            raise ValueError(f"{source}: {name.strip()} is set twice: leave one of them out")
+        given.add(name.strip())
         values[name.strip()] = value.strip()
     return Settings(source, values)

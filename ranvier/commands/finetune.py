@@ -32,10 +32,10 @@ from ranvier.options import as_json, seed
     show_default=True,
     help="What scales are chosen by, once, before the first epoch.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True)
-@click.option("--rate", type=float, default=2e-4, show_default=True, help="Step of the weights.")
-@click.option("--delay-rate", type=float, default=0.03, show_default=True, help="Of the delays.")
+@click.option("--rate", type=float, default=2e-3, show_default=True, help="Step of the weights.")
+@click.option("--delay-rate", type=float, default=0.1, show_default=True, help="Of the delays.")
 @click.option("--shift", type=int, default=0, show_default=True, help="Channel augmentation.")
 @click.option(
     "--hold-out",
