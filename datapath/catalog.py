@@ -245,10 +245,18 @@ _LOIHI_CURRENT = Current(
     overflow=Overflow.WRAP,
 )
 
-LOIHI = replace(
+_PROFILE = replace(
     DIGITS_SYNAPTIC,
+    populations=8,
+    projections=16,
+    axon=replace(DIGITS_AXONAL.axon, neuron_steps=64, delays=512),
+)
+"""What the profiles of other chips can hold: several layers, axonal and synaptic delays."""
+
+LOIHI = replace(
+    _PROFILE,
     synapse=replace(
-        DIGITS_SYNAPTIC.synapse, weight=Format(9), scale=Format(4, signed=False), acc=Format(32)
+        _PROFILE.synapse, weight=Format(9), scale=Format(4, signed=False), acc=Format(32)
     ),
     current=_LOIHI_CURRENT,
     lif=Lif(
@@ -269,9 +277,10 @@ LOIHI = replace(
     fires if v > vth << 6, and is then 0
 
 current_coefficient = 4095 - du, coefficient = 4096 - dv, threshold = vth << 6, reset zero; scale
-of a projection = 6 + weight_exp.  Lava delivers a step later than it is told: give every delay one
-step more.  A current of just 2**23, which Lava lets stand, is -2**23 here, and Lava takes off
-2**24 only once.
+of a projection = 6 + weight_exp.  `ranvier quantize --chip loihi --scale integer` keeps all of this
+for a network that `ranvier import` has made of a file of lava-dl.  Lava delivers a step later than
+it is told: give every delay one step more.  A current of just 2**23, which Lava lets stand, is
+-2**23 here, and Lava takes off 2**24 only once.
 """
 
 SLAYER = replace(
@@ -290,8 +299,8 @@ zero.  States are not bounded there: ticks that are not flagged as saturated are
 """
 
 XYLO = replace(
-    DIGITS_SYNAPTIC,
-    axon=replace(DIGITS_SYNAPTIC.axon, count=Format(4, signed=False)),
+    _PROFILE,
+    axon=replace(_PROFILE.axon, count=Format(4, signed=False)),
     current=Current(
         i=Format(16),
         leak=Leak.SETTLE,

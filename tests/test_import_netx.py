@@ -1,11 +1,17 @@
 """lava-dl networks: their own recursions, written out, and what nobody should write."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import h5py
 import numpy as np
 import pytest
 
+from datapath.catalog import LOIHI
+from emulator.chip import run
 from model import Compare, Delay, Reset, simulate
 from model.importers import Settings, Verdict, import_network
+from quant import Scale, options_for, quantize
 
 STEPS = 50
 CUBA = {
@@ -106,12 +112,65 @@ def test_spikes_are_those_of_the_original(tmp_path, recurrent):
     assert here.scores[0].tolist() == shifted(ends, np.zeros(3)).sum(axis=0).tolist()
 
 
+def towards_zero(x, keep):
+    """What Loihi leaves of integers `x` that decay in 4096ths."""
+    return np.sign(x) * (np.abs(x) * keep >> 12)
+
+
+def lava(x, weights, du, dv, threshold, bias, recurrent):
+    """Lava's bit-accurate LIF as netx builds it of a layer: membranes and spikes."""
+    u = v = s = np.zeros(len(weights), np.int64)
+    membranes, out = [], []
+    for now in x:
+        u = towards_zero(u, 4096 - du) + (weights @ now + recurrent @ s << 6)
+        v = towards_zero(v, 4096 - dv) + u + (bias << 6)
+        s = (v > threshold << 6).astype(np.int64)
+        v = v * (1 - s)
+        membranes.append(v)
+        out.append(s)
+    return np.array(membranes), np.array(out)
+
+
+def test_the_chip_loihi_is_lava_bit_for_bit(tmp_path):
+    rng = np.random.default_rng(1)
+    sizes, layers, inner = (9, 24, 16, 4), [], []
+    for ins, size in pairwise(sizes):
+        weights = 2 * rng.integers(-30, 40, (size, ins))
+        own = 2 * rng.integers(-12, 12, (size, size)) if size > 4 else np.zeros((size, size), int)
+        du, dv = (int(n) for n in rng.integers(200, 4000, 2))
+        threshold, bias = int(rng.integers(60, 200)), rng.integers(-5, 6, size)
+        delay = rng.integers(0, 20, size)
+        neuron = {**CUBA, "iDecay": du, "vDecay": dv, "vThMant": threshold}
+        kind = {"kind": "dense_rec", "weight_rec": own} if own.any() else {}
+        layers.append(dense(weights, delay.astype(np.float32), bias=bias, neuron=neuron, **kind))
+        inner.append((weights, du, dv, threshold, bias, own, delay))
+    network = read(write(tmp_path / "a.net", *layers)).network
+    options = replace(options_for(LOIHI), scale=Scale.INTEGER)
+    image, loss = quantize(network, chip=LOIHI, options=options, calibration=None)
+    assert all(p.lossless for p in loss.populations)
+    x = rng.integers(0, 2, (8, STEPS, sizes[0]))
+    got = run(image, x, record=("spikes", "membranes"))
+    assert not got.saturated_ticks.any()
+    floats = simulate(network, x, record=["membranes"]).membranes
+    for r in range(len(x)):
+        now = x[r]
+        for number, (*parameters, delay) in enumerate(inner):
+            membranes, fired = lava(now, *parameters)
+            name = f"layer{number}"
+            assert (got.membranes[name][r] == membranes).all()
+            assert (got.spikes[name][r] == fired).all()
+            assert fired.any()
+            assert (floats[name][r] != membranes).any(), "the rounding of decays does not matter"
+            now = shifted(fired, delay)
+        assert got.scores[r].tolist() == now.sum(axis=0).tolist()
+
+
 def test_flat_weights_and_a_layer_without_neurons(tmp_path):
     weights = np.arange(6.0)
     last = dense(np.ones((2, 3)), neuron=None)
     first = {**dense(np.ones((3, 2))), "weight": weights}
     network = read(write(tmp_path / "a.net", first, {"type": "flatten"}, last)).network
-    assert network.projections[0].weights.tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert (network.projections[0].weights / 64).tolist() == [[0, 1], [2, 3], [4, 5]]
     assert network.readout.alpha.tolist() == [1, 1]
 
 

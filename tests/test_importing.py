@@ -77,7 +77,7 @@ def test_a_wrong_setting_is_named(pair, sentence):
 
 
 def test_a_setting_given_twice_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="x.pt: dt_ms is set twice: leave one of them out"):
+    with pytest.raises(ValueError, match=r"x.pt: dt_ms is set twice: leave one of them out"):
         read_settings("x.pt", None, ["dt_ms=1", "dt_ms = 2"])
 
 

@@ -4,8 +4,9 @@ Integers of Loihi, a layer per group `layer/{k}`:
 
     u[t] = (1 - iDecay / 4096) u[t-1] + sum(w s);  v[t] = (1 - vDecay / 4096) v[t-1] + u[t] + bias
 
-v > vThMant fires and sets v to 0.  Weights, bias and threshold are in one unit.  What a layer fires
-comes to the next one after a step, and after the `delay` of its channel.
+v > vThMant fires and sets v to 0.  Weights, bias and threshold are in one unit, of which Loihi's
+membranes hold 64ths: everything here is in these.  What a layer fires comes to the next one after a
+step, and after the `delay` of its channel.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from model.network import Compare, Delay, Lif, Readout, Reset
 
 FULL = 4096
 """What a decay is a share of."""
+ALIGNED = 1 << 6
+"""Steps of Loihi's membranes in the unit of a file."""
 MOST_LAYERS = 1024
 MODELS = ("CUBA", "LOIHI")
 
@@ -123,7 +126,7 @@ class _Builder:
         elif len(self.late) != ins:
             raise Unsupported(name, f"takes {ins} channels and is given {len(self.late)}")
         into = [self._late(weights)]
-        bias = self._spread(name, group, "bias", size, 0.0)
+        bias = ALIGNED * self._spread(name, group, "bias", size, 0.0)
         recurrent = []
         if "weight_rec" in group:
             recurrent = [Synapses(self._weights(name, group, "weight_rec"), Delay.NONE, 1.0)]
@@ -152,7 +155,7 @@ class _Builder:
             weights = weights.reshape(size, -1)
         if weights.ndim != 2 or not weights.size:
             raise Unsupported(name, f"{field} must be a matrix, and has shape {weights.shape}")
-        return weights
+        return ALIGNED * weights
 
     def _neurons(self, name: str, group: h5py.Group, size: int, bias: Floats) -> Lif:
         model = self.reader.text(group, "type")
@@ -172,7 +175,9 @@ class _Builder:
         if (threshold <= 0).any():
             raise Unsupported(name, f"vThMant = {threshold.min():g} must be positive")
         place = name.replace("/", "")
-        return Lif(place, size, decays[0], threshold, bias, Reset.ZERO, Compare.GT, decays[1])
+        return Lif(
+            place, size, decays[0], ALIGNED * threshold, bias, Reset.ZERO, Compare.GT, decays[1]
+        )
 
     def _spread(
         self, name: str, group: h5py.Group, field: str, size: int, default: float | None
