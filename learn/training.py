@@ -29,7 +29,7 @@ class Epoch:
     """What one epoch brought.
 
     number : from 1.  sigma : width of the taps in steps, None for a rule without taps.
-    loss : cross-entropy per step.
+    loss : cross-entropy per step; of DelGrad, its objective.
     train_accuracy : while the epoch's updates were made.  held_out_accuracy : after the epoch,
     None if nothing is held out.  spike_rates : spikes per neuron and step, by hidden population.
     """
@@ -149,6 +149,11 @@ class Training(ABC):
     def classes(self, parameters: Parameters, examples: Examples) -> NDArray[np.int64]:
         """Return the classes of `examples`."""
 
+    def rates(self) -> dict[str, float]:
+        """Return the step sizes of parameters in the units of the network."""
+        rule = self.rule
+        return {"weights": rule.weight_rate, "delays": rule.delay_rate, "bias": rule.bias_rate}
+
     def sigma(self) -> float | None:
         """Return the width of the taps in the epoch to come; None for a rule without taps."""
         return None
@@ -186,11 +191,7 @@ class Training(ABC):
         batches = -(-len(self.examples) // rule.batch)
         falling = 0.5 * (1 + math.cos(math.pi * self.updates / (batches * self.epochs)))
         self.updates += 1
-        rates = {
-            "weights": rule.weight_rate,
-            "delays": rule.delay_rate,
-            "bias": rule.bias_rate,
-        }
+        rates = self.rates()
         for name, descent in self.descents.items():
             mean = getattr(sums, name) / np.float32(recordings)
             if name == "bias" and not rule.hidden_bias:

@@ -17,6 +17,7 @@ from typing import Any
 
 _PUBLIC = {
     "Chip": "datapath",
+    "DelGrad": "learn",
     "EventProp": "learn",
     "Image": "datapath",
     "Network": "model",
@@ -31,6 +32,7 @@ _PUBLIC = {
     "load_data": "events",
     "load_image": "datapath.files",
     "load_network": "model",
+    "make_first_spike_network": "learn",
     "make_network": "learn",
     "quantize": "quant",
     "run": "emulator.chip",
@@ -39,6 +41,7 @@ _PUBLIC = {
     "simulate": "model",
     "spoken_digits": "events",
     "train": "learn",
+    "train_delgrad": "learn",
     "train_eventprop": "learn",
     "verify": "sim.verify",
     "write_nir": "model.exporters",

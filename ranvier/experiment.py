@@ -59,7 +59,8 @@ class Trial:
     """One training.
 
     hidden ... readout_alpha : as `learn.make_network`; delays is where they start; tau_syn_ms 0 is
-    no current.  rule : as `ranvier train --rule`.  choices : further fields of the rule.
+    no current.  Of the rule delgrad as `learn.make_first_spike_network`: reset and readout_alpha do
+    not count.  rule : as `ranvier train --rule`.  choices : further fields of the rule.
     weight_bits, delay_bits : of the chip it is mapped onto.
     """
 
@@ -221,26 +222,33 @@ class _Data:
 
     def start(self, trial: Trial) -> Network:
         """Return the network that a training begins with."""
-        from learn import make_network
+        from learn import make_first_spike_network, make_network
 
         train = self.train
+        size: dict[str, Any] = {
+            "channels": train.channels,
+            "units": train.n_units,
+            "hidden": trial.hidden,
+            "classes": len(train.label_names) or int(train.labels.max()) + 1,
+            "labels": train.label_names,
+            "steps": self.task.steps,
+            "dt_ms": self.task.dt_ms,
+            "tau_ms": trial.tau_ms,
+            "delay": trial.delay,
+            "max_delay": trial.max_delay,
+            "delays": trial.delays,
+            "seed": trial.seed,
+        }
+        if trial.rule == "delgrad":
+            if trial.recurrent:
+                raise ValueError("recurrent has no meaning for first spikes; leave it out")
+            return make_first_spike_network(**size, tau_syn_ms=trial.tau_syn_ms)
         return make_network(
-            channels=train.channels,
-            units=train.n_units,
-            hidden=trial.hidden,
-            classes=len(train.label_names) or int(train.labels.max()) + 1,
-            labels=train.label_names,
-            steps=self.task.steps,
-            dt_ms=self.task.dt_ms,
-            tau_ms=trial.tau_ms,
+            **size,
             tau_syn_ms=trial.tau_syn_ms or None,
             reset=trial.reset,
             readout_alpha=trial.readout_alpha,
-            delay=trial.delay,
-            max_delay=trial.max_delay,
-            delays=trial.delays,
             recurrent=trial.recurrent or None,
-            seed=trial.seed,
         )
 
 

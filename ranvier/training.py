@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from learn import Result
 
-RULES = ("three-factor", "eventprop", "surrogate")
+RULES = ("three-factor", "eventprop", "delgrad", "surrogate")
 
 Kind = TypeVar("Kind")
 
@@ -29,13 +29,15 @@ def trainer_of(
         There is no such rule, it has no such choice, a value is impossible, or PyTorch is needed
         and is not there.
     """
-    from learn import EventProp, Rule, train, train_eventprop
+    from learn import DelGrad, EventProp, Rule, train, train_delgrad, train_eventprop
     from learn.surrogate import Surrogate
 
     if rule == "three-factor":
         return partial(train, rule=_chosen(Rule, rule, choices))
     if rule == "eventprop":
         return partial(train_eventprop, rule=_chosen(EventProp, rule, choices))
+    if rule == "delgrad":
+        return partial(train_delgrad, rule=_chosen(DelGrad, rule, choices))
     if rule != "surrogate":
         raise ValueError(f"rule must be one of {', '.join(RULES)}, not {rule!r}")
     chosen = _chosen(Surrogate, rule, choices)

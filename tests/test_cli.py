@@ -23,6 +23,7 @@ from datapath.schema import chip_digest
 from events import Recordings, save
 from ranvier import onchip
 from ranvier.cli import COMMANDS, main
+from ranvier.sources import open_data as load_part
 from sim.compare import Verdict
 
 ROOT = Path(__file__).parents[1]
@@ -361,6 +362,36 @@ def test_trains_by_eventprop(house):
     assert Path("again.npz").read_bytes() == Path("exact.npz").read_bytes()
 
 
+def test_trains_by_delgrad(house):
+    few = load_part("yin-yang:validation")
+    save(few.select(range(60)), "few.npz")
+    words = ("train", "few.npz", "--rule", "delgrad", "--hidden", "6", "--delay", "synaptic")
+    words = (*words, "--dt-ms", "0.5", "--steps", "100", "--units-per-channel", "1", "--json")
+    words = (
+        *words,
+        "--epochs",
+        "2",
+        "--tau-ms",
+        "10",
+        "--margin",
+        "0.2",
+        "--checkpoint",
+        "run.npz",
+    )
+    told = json.loads(done(*words, "-o", "first.npz"))
+    assert told["provenance"]["trainer"] == "delgrad"
+    assert told["provenance"]["rule.margin"] == 0.2
+    network = model.load("first.npz")
+    assert [p.name for p in network.populations] == ["input", "hidden", "output", "readout"]
+    assert network.labels == ("yang", "yin", "dot")
+    assert network.population("hidden").alpha == pytest.approx(math.exp(-0.05))
+    assert json.loads(done(*words, "-o", "again.npz")) == told
+    assert Path("again.npz").read_bytes() == Path("first.npz").read_bytes()
+    # It runs on a chip like any other network.
+    done("quantize", "first.npz", "-o", "first.ranvier", "--calibrate", "few.npz")
+    assert "60 recordings" in done("evaluate", "first.ranvier", "few.npz")
+
+
 LEARN = ("learn", "events.npz", *TRAIN, "--epochs", "2", "--batch", "4", "--hold-out", "2")
 
 
@@ -685,12 +716,25 @@ def test_speakers_to_hold_out(house):
 
 
 def test_options_of_another_rule(house):
-    words = ("train", "events.npz", "-o", "x.npz", *TRAIN, "--rate-target", "3")
-    said = refused(*words, folder=house)
-    assert said == "--rate-target is an option of --rule eventprop, not of three-factor"
-    words = ("train", "events.npz", "-o", "x.npz", *TRAIN, "--tau-syn-ms", "5")
-    said = refused(*words, folder=house)
-    assert said.startswith("the three-factor trainer has no traces for synaptic currents")
+    words = ("train", "events.npz", "-o", "x.npz", *TRAIN)
+    exact, first = ("--rule", "eventprop"), ("--rule", "delgrad")
+    of = "is an option of --rule"
+    for given, sentence in {
+        ("--rate-target", "3"): f"{of} eventprop and --rule surrogate, not of three-factor",
+        ("--smallest-rise", "0"): f"{of} eventprop and --rule delgrad, not of three-factor",
+        (*exact, "--pull", "1"): f"{of} delgrad, not of eventprop",
+        (*first, "--kernel", "hat"): f"{of} surrogate, not of delgrad",
+        (*first, "--objective", "mean"): "objective must be one of shift, softmax, not 'mean'",
+        (
+            *first,
+            "--recurrent",
+            "none",
+        ): "--recurrent has no meaning for first spikes; leave it out",
+        (*first, "--tau-ms", "15"): "tau_ms must be tau_syn_ms, 10, or twice that for first spikes "
+        "in closed form, not 15",
+        ("--tau-syn-ms", "5"): "the three-factor trainer has no traces for synaptic currents",
+    }.items():
+        assert sentence in refused(*words, *given, folder=house)
 
 
 def test_recurrent_delays_of_no_step(house):

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from model.continuous import gain
 from model.importers.chain import Layer, Synapses
 from model.importers.lowering import identity
 from model.importers.reading import Reading
@@ -138,8 +139,6 @@ class _Builder:
             raise ValueError(f"{self.settings.source}: tau_syn_ms must be positive, not {unit:g}")
         dt = self.settings.number("dt_ms") * tau_syn / unit
         a, b = np.exp(-dt / tau_mem), np.exp(-dt / tau_syn)
-        same = tau_mem == tau_syn
-        gain = dt * a if same else (a - b) * tau_mem * tau_syn / (tau_mem - tau_syn)
         if number == 1 and self.bias is not None:
             self._say_biases(self.bias, dt, ins)
         population = Lif(
@@ -150,7 +149,7 @@ class _Builder:
         said = f"{outs} neurons, which may fire again after their first spike"
         said += f"; without the noise of {', '.join(noisy)}" if noisy else ""
         self.reading.say(part.name, Verdict.APPROXIMATE, said)
-        return Layer(population, [self._synapses(gain * weights, dt)])
+        return Layer(population, [self._synapses(gain(dt, tau_mem, tau_syn) * weights, dt)])
 
     def _say_biases(self, part: Part, dt: float, ins: int) -> None:
         times = part.tensors["_times"]

@@ -13,13 +13,14 @@ from ranvier.options import start as start_options
 if TYPE_CHECKING:
     from learn import Epoch
 
-TAU_SYN_MS = 10.0
-"""Of synaptic currents for EventProp, where nothing is said."""
+TAU_MS, TAU_SYN_MS, READOUT_ALPHA = 15.0, 10.0, 0.95
+"""Where nothing is said; tau_syn_ms for rules that need synaptic currents."""
 
 SHARED = ("objective", "rate_strength", "rate_target")
 OWN = {
     "three-factor": (),
     "eventprop": (*SHARED, "smallest_rise"),
+    "delgrad": ("objective", "smallest_rise", "margin", "pull", "output_pull"),
     "surrogate": (
         *SHARED, "kernel", "sigma_start", "sigma_end", "connections", "active_delays", "rewiring",
         "device", "threads",
@@ -40,23 +41,26 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
     type=click.Choice(list(OWN)),
     default="three-factor",
     show_default=True,
-    help="How to learn: docs/learning.md, docs/eventprop.md, docs/surrogate.md.",
+    help="How to learn: docs/learning.md, docs/eventprop.md, docs/delgrad.md, docs/surrogate.md.",
 )
-@click.option("--tau-ms", type=float, default=15.0, show_default=True, help="Of hidden membranes.")
+@click.option(
+    "--tau-ms", type=float, help="Of membranes.  [default: 15, delgrad twice --tau-syn-ms]"
+)
 @click.option(
     "--tau-syn-ms",
     type=float,
-    help="Of synaptic currents, which EventProp needs.  [default: none, eventprop 10]",
+    help="Of synaptic currents.  [default: none, eventprop and delgrad 10]",
 )
-@click.option("--readout-alpha", type=float, default=0.95, show_default=True, help="Per step.")
+@click.option("--readout-alpha", type=float, help="Per step.  [default: 0.95, delgrad 1]")
 @click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--rate", type=float, help="Step size of the weights.  [default: the rule's]")
 @click.option("--delay-rate", type=float, help="Step size of the delays.  [default: the rule's]")
 @click.option(
     "--objective",
-    type=click.Choice(["mean", "steps"]),
-    help="Loss of the readouts' mean, or of steps.  [default: eventprop mean, surrogate steps]",
+    type=click.Choice(["mean", "steps", "softmax", "shift"]),
+    help="Loss of the readouts' mean, or of steps; of delgrad: of the softmax or the differences "
+    "of first spikes.  [default: eventprop mean, surrogate steps, delgrad softmax]",
 )
 @click.option("--rate-strength", type=float, help="Pull at the number of spikes.  [default: 0]")
 @click.option(
@@ -66,8 +70,16 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
     "step.  [default: 0.05]",
 )
 @click.option(
-    "--smallest-rise", type=float, help="Of eventprop: at a crossing, per step.  [default: 0.1]"
+    "--smallest-rise",
+    type=float,
+    help="Of eventprop: of V at a crossing, per step; of delgrad: per --tau-syn-ms.  "
+    "[default: 0.1]",
 )
+@click.option(
+    "--margin", type=float, help="Of delgrad: of the objective, in --tau-syn-ms.  [default: 0.1]"
+)
+@click.option("--pull", type=float, help="Of delgrad: at silent hidden neurons.  [default: 1]")
+@click.option("--output-pull", type=float, help="Of delgrad: at silent outputs.  [default: 10]")
 @click.option(
     "--kernel",
     type=click.Choice(["hat", "gauss"]),
@@ -112,9 +124,9 @@ def command(
     dt_ms: float,
     units_per_channel: int,
     rule: str,
-    tau_ms: float,
+    tau_ms: float | None,
     tau_syn_ms: float | None,
-    readout_alpha: float,
+    readout_alpha: float | None,
     epochs: int,
     batch: int,
     rate: float | None,
@@ -123,6 +135,9 @@ def command(
     rate_strength: float | None,
     rate_target: float | None,
     smallest_rise: float | None,
+    margin: float | None,
+    pull: float | None,
+    output_pull: float | None,
     kernel: str | None,
     sigma_start: float | None,
     sigma_end: float | None,
@@ -137,11 +152,11 @@ def command(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train a network on DATA: `digits:train`, an SHD file or any file of events or counts."""
+    """Train a network on DATA: `digits:train`, `yin-yang:train` or any file of events or counts."""
     from dataclasses import asdict, replace
 
     import model
-    from learn import make_network
+    from learn import make_first_spike_network, make_network
     from ranvier.sources import check_writable, labelled, open_data, show, split
     from ranvier.training import trainer_of
 
@@ -153,6 +168,9 @@ def command(
         "rate_strength": rate_strength,
         "rate_target": rate_target,
         "smallest_rise": smallest_rise,
+        "margin": margin,
+        "pull": pull,
+        "output_pull": output_pull,
         "kernel": kernel,
         "sigma_start": sigma_start,
         "sigma_end": sigma_end,
@@ -167,27 +185,38 @@ def command(
         if name not in OWN[rule]:
             those = " and ".join(f"--rule {other}" for other, has in OWN.items() if name in has)
             raise ValueError(f"--{name.replace('_', '-')} is an option of {those}, not of {rule}")
-    exact = rule == "eventprop"
     given = labelled(open_data(data), data)
     counts = given.binned(units_per_channel=units_per_channel, dt_ms=dt_ms, steps=steps)
-    start = make_network(
-        channels=counts.channels,
-        units=counts.n_units,
-        hidden=hidden,
-        classes=len(counts.label_names) or int(counts.labels.max()) + 1,
-        labels=counts.label_names,
-        steps=steps,
-        dt_ms=dt_ms,
-        tau_ms=tau_ms,
-        tau_syn_ms=TAU_SYN_MS if exact and tau_syn_ms is None else tau_syn_ms,
-        reset="zero" if exact else "subtract",
-        readout_alpha=readout_alpha,
-        delay=delay,
-        max_delay=max_delay,
-        delays=delays,
-        recurrent=recurrent,
-        seed=seed,
-    )
+    size: dict[str, Any] = {
+        "channels": counts.channels,
+        "units": counts.n_units,
+        "hidden": hidden,
+        "classes": len(counts.label_names) or int(counts.labels.max()) + 1,
+        "labels": counts.label_names,
+        "steps": steps,
+        "dt_ms": dt_ms,
+        "delay": delay,
+        "max_delay": max_delay,
+        "delays": delays,
+        "seed": seed,
+    }
+    if rule == "delgrad":
+        for option, value in (("recurrent", recurrent), ("readout-alpha", readout_alpha)):
+            if value is not None:
+                raise ValueError(f"--{option} has no meaning for first spikes; leave it out")
+        start = make_first_spike_network(
+            **size, tau_ms=tau_ms, tau_syn_ms=TAU_SYN_MS if tau_syn_ms is None else tau_syn_ms
+        )
+    else:
+        exact = rule == "eventprop"
+        start = make_network(
+            **size,
+            tau_ms=TAU_MS if tau_ms is None else tau_ms,
+            tau_syn_ms=TAU_SYN_MS if exact and tau_syn_ms is None else tau_syn_ms,
+            reset="zero" if exact else "subtract",
+            readout_alpha=READOUT_ALPHA if readout_alpha is None else readout_alpha,
+            recurrent=recurrent,
+        )
     told: dict[str, Any] = {"batch": batch, "channel_shift": shift}
     if rate is not None:
         told["weight_rate"] = rate
