@@ -137,6 +137,7 @@ def learning():
         keep_weights=0,
         keep_delays=0,
         sign_of_weight=False,
+        nearest=False,
         random=np.arange(1, LANES + 1),
         populations=tuple(rules),
         projections=(

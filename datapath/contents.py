@@ -29,6 +29,7 @@ def controls(image: Image) -> dict[str, int]:
             "keep_weights": learning.keep_weights,
             "keep_delays": learning.keep_delays,
             "sign_of_weight": int(learning.sign_of_weight),
+            "nearest": int(learning.nearest),
             "readout": image.populations.index(image.readout),
             "readout_block": _Layout(image).first[image.readout.name],
         }

@@ -76,6 +76,7 @@ _LEARNING = {
     "keep_weights": int,
     "keep_delays": int,
     "sign_of_weight": bool,
+    "nearest": bool,
 }
 _POPULATION_RULE = {
     "learns": bool,

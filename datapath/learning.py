@@ -84,6 +84,7 @@ class Learning:
     taps : int64[K] in `learn.tap`, K from 0 to `learn.taps`.
     keep_weights, keep_delays : after an update (2**keep - 1) / 2**keep of a gradient stays.
     sign_of_weight : a synaptic delay's gradient takes the sign of its weight, not the weight.
+    nearest : steps are rounded to the nearest, half up, instead of stochastically.
     random : int64[lanes], states of the random number generators, 1 to 2**32 - 1.
     populations, projections : rules, one per population and projection of the image, in its order.
     """
@@ -96,6 +97,7 @@ class Learning:
     keep_weights: int
     keep_delays: int
     sign_of_weight: bool
+    nearest: bool
     random: Integers
     populations: tuple[PopulationRule, ...]
     projections: tuple[ProjectionRule, ...]

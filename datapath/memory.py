@@ -94,6 +94,7 @@ def control(chip: Chip) -> tuple[Field, ...]:
         Field("keep_weights", KEEP),
         Field("keep_delays", KEEP),
         Field("sign_of_weight", FLAG),
+        Field("nearest", FLAG),
         Field("readout", unsigned(chip.populations - 1)),
         Field("readout_block", unsigned(chip.neuron_blocks - 1)),
     )

@@ -27,6 +27,12 @@ def moved(word, fraction, bits, x, rate, shift, r, low, high):
 
 
 @inner
+def rounding(r, shift, nearest):
+    """Return what decides a shift by `shift`: the random `r`, or one half."""
+    return (1 << shift) >> 1 if nearest else r
+
+
+@inner
 def kept(gradient, keep):
     """Return what stays of a gradient: 0, or `keep` > 0 as a shift of the share that goes."""
     return shift_round((gradient << keep) - gradient, keep, ZERO)
@@ -53,12 +59,12 @@ def update(weight: Format, p: Learn):
     Returns
     -------
     weights : function
-        `weights(word, fraction, gradient, random, limit, rate, shift, keep)`.
+        `weights(word, fraction, gradient, random, limit, rate, shift, keep, nearest)`.
     synaptic : function
         `synaptic(word, fraction, gradient, random, weight, sign_of_weight, scale, limit, rate,
-        shift, keep, largest)`, `weight` being that before its own update.
+        shift, keep, largest, nearest)`, `weight` being that before its own update.
     axonal : function
-        `axonal(word, fraction, gradient, random, limit, rate, shift, keep, largest)`.
+        `axonal(word, fraction, gradient, random, limit, rate, shift, keep, largest, nearest)`.
 
         `word`, `fraction`, `gradient` and `random` are int64[lanes], all updated in place: every
         lane draws, then moves.  The others are numbers, but `weight`, int64[lanes].
@@ -67,31 +73,41 @@ def update(weight: Format, p: Learn):
     of_weight, of_delay = p.weight_fraction.width, p.delay_fraction.width
 
     @njit
-    def move(n, word, fraction, gradient, random, bits, x, rate, shift, keep, low, high):
+    def move(n, word, fraction, gradient, random, bits, x, rate, shift, keep, low, high, nearest):
         random[n] = next_random(random[n])
-        master = moved(word[n], fraction[n], bits, x, rate, shift, random[n], low, high)
+        r = rounding(random[n], shift, nearest)
+        master = moved(word[n], fraction[n], bits, x, rate, shift, r, low, high)
         word[n], fraction[n] = master >> bits, master & ((1 << bits) - 1)
         gradient[n] = kept(gradient[n], keep)
 
     @njit
-    def weights(word, fraction, gradient, random, limit, rate, shift, keep):
+    def weights(word, fraction, gradient, random, limit, rate, shift, keep, nearest):
         for n in range(word.shape[0]):
             x = limited(gradient[n], limit)
-            move(n, word, fraction, gradient, random, of_weight, x, rate, shift, keep, low, high)
+            move(
+                n, word, fraction, gradient, random, of_weight, x, rate, shift, keep, low, high,
+                nearest,
+            )  # fmt: skip
 
     @njit
     def synaptic(
         word, fraction, gradient, random, weight, sign_of_weight, scale, limit, rate, shift, keep,
-        largest,
+        largest, nearest,
     ):  # fmt: skip
         for n in range(word.shape[0]):
             x = limited(of_synapse(weight[n], gradient[n], sign_of_weight, scale), limit)
-            move(n, word, fraction, gradient, random, of_delay, x, rate, shift, keep, 0, largest)
+            move(
+                n, word, fraction, gradient, random, of_delay, x, rate, shift, keep, 0, largest,
+                nearest,
+            )  # fmt: skip
 
     @njit
-    def axonal(word, fraction, gradient, random, limit, rate, shift, keep, largest):
+    def axonal(word, fraction, gradient, random, limit, rate, shift, keep, largest, nearest):
         for n in range(word.shape[0]):
             x = limited(gradient[n], limit)
-            move(n, word, fraction, gradient, random, of_delay, x, rate, shift, keep, 0, largest)
+            move(
+                n, word, fraction, gradient, random, of_delay, x, rate, shift, keep, 0, largest,
+                nearest,
+            )  # fmt: skip
 
     return weights, synaptic, axonal

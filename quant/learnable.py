@@ -72,6 +72,7 @@ class Tuning:
     random_feedback : fixed feedback instead of the readout's weights, which a population that does
     not project to the readout gets anyway.
     sign_of_weight : a synaptic delay learns by the sign of its weight.
+    nearest : steps are rounded to the nearest instead of stochastically.
     rate_strength, rate_target : spikes of a recording beyond the target, times 2**(strength - 1),
     are added to the fed-back error; strength 0 is off.
     """
@@ -86,6 +87,7 @@ class Tuning:
     error_width: float = 1.0
     random_feedback: bool = False
     sign_of_weight: bool = False
+    nearest: bool = False
     rate_strength: int = 0
     rate_target: int = 0
 
@@ -138,6 +140,7 @@ def learnable(image: Image, tuning: Tuning, options: LearnOptions, *, seed: int)
         keep_weights=0,
         keep_delays=0,
         sign_of_weight=tuning.sign_of_weight,
+        nearest=tuning.nearest,
         random=rng.integers(1, 1 << 32, chip.lanes),
         populations=tuple(signals),
         projections=tuple(rules),
@@ -171,6 +174,7 @@ def tuned(image: Image, tuning: Tuning) -> Image:
             keep_weights=keep,
             keep_delays=keep,
             sign_of_weight=tuning.sign_of_weight,
+            nearest=tuning.nearest,
             projections=projections,
         ),
     )

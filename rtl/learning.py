@@ -14,7 +14,7 @@ from rtl.memory import after, learn_of, loaded, select, word
 from rtl.signal import SignalStage
 from rtl.slope import SlopeStage
 from rtl.surrogate import SurrogateStage
-from rtl.update import UpdateStage
+from rtl.update import CONTROLS, UpdateStage
 
 
 class Walk(NamedTuple):
@@ -320,7 +320,7 @@ class Learning:
             update.rule.eq(learner.projection_rule),
             update.synaptic.eq(learner.projection.synaptic),
         ]
-        for name in ("keep_weights", "keep_delays", "sign_of_weight"):
+        for name in CONTROLS:
             m.d.comb += getattr(update, name).eq(bus.control[name])
 
     @property

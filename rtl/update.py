@@ -10,6 +10,7 @@ from rtl.fixed import lift, next_random, shape, stochastic_lift
 from rtl.memory import LoadPort, UpdatePort, after, index, learn_of, learned, struct, word
 
 DELAYS = ("synaptic", "axonal")
+CONTROLS = ("keep_weights", "keep_delays", "sign_of_weight", "nearest")
 
 
 class UpdateStage(wiring.Component):
@@ -33,7 +34,7 @@ class UpdateStage(wiring.Component):
         one.
     synaptic : In(1)
         The delays that the rule speaks of are those of synapses.
-    keep_weights, keep_delays, sign_of_weight : In(of the control registers)
+    keep_weights, keep_delays, sign_of_weight, nearest : In(of the control registers)
     weights, weight_gradients : Out(UpdatePort)
     synaptic_delays, synaptic_gradients, axonal_delays, axonal_gradients : Out(UpdatePort)
         As far as the chip has them.
@@ -58,7 +59,7 @@ class UpdateStage(wiring.Component):
             "axon_at": In(index(max(1, chip.axon.delays))),
             "rule": In(struct(projection_rule_fields(chip, self.p))),
             "synaptic": In(1),
-            **{n: In(registers[n]) for n in ("keep_weights", "keep_delays", "sign_of_weight")},
+            **{n: In(registers[n]) for n in CONTROLS},
             "random": In(LoadPort(self.specs["random"])),
         }
         for kind, name in self._kinds():
@@ -137,12 +138,17 @@ class UpdateStage(wiring.Component):
     def _move(self, m: Module, x, rate, shift, r, master, name: str):
         """Take the step of a limited gradient from a master word; four clocks.
 
-        r : random, a clock after `x`.  master : three clocks after `x`.
+        r : what decides the rounding, a clock after `x`.  master : three clocks after `x`.
         """
         product = after(m, x * rate, f"{name}_product")
         lifted = after(m, stochastic_lift(product, shift, r), f"{name}_lifted")
         step = after(m, lifted >> shift, f"{name}_step")
         return after(m, master - step, f"{name}_left")
+
+    def _rounding(self, m: Module, r, shift, clocks: int, name: str):
+        """Return what decides a shift by `shift`, `clocks` later: the random `r`, or one half."""
+        half = after(m, (Value.cast(1) << shift) >> 1, f"{name}_half")
+        return after(m, Mux(self.nearest, half, r), f"{name}_r", clocks)
 
     def _keep(self, m: Module, gradient, keep, name: str):
         """Return what stays of a gradient, three clocks later."""
@@ -158,7 +164,7 @@ class UpdateStage(wiring.Component):
             gradient_2 = gradients.word[lane].gradient
             master_2 = Cat(fractions.word[lane].fraction, weights.word[lane].weight).as_signed()
             x_3 = self._limit(m, gradient_2, rule.weight_limit, name)
-            r_4 = after(m, r_3[lane], f"{name}_r")
+            r_4 = self._rounding(m, r_3[lane], rule.weight_shift, 1, name)
             master_6 = after(m, master_2, f"{name}_master", 4)
             left_7 = self._move(m, x_3, rule.weight_rate, rule.weight_shift, r_4, master_6, name)
             new_8 = after(m, self._clamp(left_7, len(master_2)), f"{name}_new")
@@ -212,7 +218,8 @@ class UpdateStage(wiring.Component):
             scaled_5 = self._scale(m, factor * gradients_2["synaptic"], name)
             x_5 = Mux(after(m, axon_2, f"{name}_axon", 3), x_5, scaled_5)
         x_6 = self._limit(m, x_5, rule.delay_limit, name)
-        r_7, master_9 = after(m, r_3, f"{name}_r", 4), after(m, master_2, f"{name}_master", 7)
+        r_7 = self._rounding(m, r_3, rule.delay_shift, 4, name)
+        master_9 = after(m, master_2, f"{name}_master", 7)
         left_10 = self._move(m, x_6, rule.delay_rate, rule.delay_shift, r_7, master_9, name)
         inside = Mux(left_10 < 0, 0, Mux(left_10 > top, top, left_10))
         new_11 = after(m, inside[: len(top)], f"{name}_new")

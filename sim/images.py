@@ -248,6 +248,7 @@ def random_learning(rng: Rng, image: Image) -> Image:
             keep_weights=_between(rng, 0, 1) * _between(rng, 0, KEEP.max),
             keep_delays=_between(rng, 0, 1) * _between(rng, 0, KEEP.max),
             sign_of_weight=bool(rng.integers(2)),
+            nearest=bool(rng.integers(2)),
             random=rng.integers(1, RANDOM.max, chip.lanes, endpoint=True),
             populations=populations,
             projections=_Rules(image, learn, populations, taps).draw(rng),

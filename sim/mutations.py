@@ -720,6 +720,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "rtl/update.py",
+        'half = after(m, (Value.cast(1) << shift) >> 1, f"{name}_half")',
+        'half = after(m, Value.cast(1) << shift, f"{name}_half")',
+        "nearest rounds by a whole step, that is down: half of all steps",
+        UPDATE,
+    ),
+    Mutant(
+        "rtl/update.py",
         "inside = Mux(left_10 < 0, 0, Mux(left_10 > top, top, left_10))",
         "inside = Mux(left_10 > top, top, left_10)",
         "a delay falls below 0: a step down from a short one",

@@ -168,7 +168,7 @@ def _arrivals(delay):
         ),
         learning=Learning(
             surrogate=levels, levels=levels, surrogate_shift=0, error_shift=0,
-            taps=np.array([8]), keep_weights=0, keep_delays=0, sign_of_weight=True,
+            taps=np.array([8]), keep_weights=0, keep_delays=0, sign_of_weight=True, nearest=False,
             random=np.arange(1, chip.lanes + 1),
             populations=(PopulationRule(True, None, kappa, 0, 1, 0, 0),), projections=(rule,),
         ),

@@ -131,6 +131,8 @@ class Bench:
         sign = bool(rng.integers(2))
         ports.keep_weights.value, ports.keep_delays.value = keep
         ports.sign_of_weight.value = int(sign)
+        self.nearest = bool(rng.integers(2))
+        ports.nearest.value = int(self.nearest)
         synaptic = rule["delays"] and self.kind == "synaptic"
         if rule["weights"] or synaptic:
             count = int(rng.integers(1, 20))
@@ -157,13 +159,14 @@ class Bench:
             self.steps["weight"](
                 data["weights"][n], data["weight_fractions"][n], data["weight_gradients"][n],
                 random, rule["weight_limit"], rule["weight_rate"], rule["weight_shift"], keep[0],
+                self.nearest,
             )  # fmt: skip
         if synaptic:
             self.steps["synaptic"](
                 data["synaptic_delays"][n], data["synaptic_fractions"][n],
                 data["synaptic_gradients"][n], random, before, sign, rule["delay_scale"],
                 rule["delay_limit"], rule["delay_rate"], rule["delay_shift"], keep[1],
-                rule["largest"],
+                rule["largest"], self.nearest,
             )  # fmt: skip
 
     def _axon(self, n: int, rule, keep) -> None:
@@ -172,7 +175,7 @@ class Bench:
         self.steps["axonal"](
             data["axonal_delays"][n], data["axonal_fractions"][n], data["axonal_gradients"][n],
             data["random"][0], rule["delay_limit"], rule["delay_rate"], rule["delay_shift"], keep,
-            rule["largest"],
+            rule["largest"], self.nearest,
         )  # fmt: skip
 
     async def compare(self) -> None:

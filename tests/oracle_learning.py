@@ -328,11 +328,17 @@ class Pupil:
         fmt, gradient = self.chip.synapse.weight, self.weight_gradients[q][j]
         most = 2**rule.weight_limit - 1
         x = sorted((-most, gradient[i], most))[1]
-        step = (x * rule.weight_rate + r % 2**rule.weight_shift) // 2**rule.weight_shift
+        step = self.rounded(x * rule.weight_rate, rule.weight_shift, r)
         master = self.weights[q][j][i] * size + self.weight_fractions[q][j][i] - step
         master = sorted((fmt.min * size, master, fmt.max * size + size - 1))[1]
         self.weights[q][j][i], self.weight_fractions[q][j][i] = divmod(master, size)
         gradient[i] = stays(gradient[i], self.learning.keep_weights)
+
+    def rounded(self, x, shift, r):
+        """X / 2**shift, up or down as chance has it, or as it is nearer, halves going up."""
+        if self.learning.nearest:
+            return (2 * x + 2**shift) // 2 ** (shift + 1)
+        return (x + r % 2**shift) // 2**shift
 
     def move_delay(self, q, lists, i, x, lane):
         r = self.draw(lane)
@@ -340,7 +346,7 @@ class Pupil:
         delays, fractions, gradients = lists
         most = 2**rule.delay_limit - 1
         x = sorted((-most, x, most))[1]
-        step = (x * rule.delay_rate + r % 2**rule.delay_shift) // 2**rule.delay_shift
+        step = self.rounded(x * rule.delay_rate, rule.delay_shift, r)
         master = delays[i] * size + fractions[i] - step
         master = sorted((0, master, rule.largest * size + size - 1))[1]
         delays[i], fractions[i] = divmod(master, size)

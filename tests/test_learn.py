@@ -197,6 +197,7 @@ def chain(delays, *, coefficient=32, taps=(2,), steps=20):
             keep_weights=1,
             keep_delays=1,
             sign_of_weight=False,
+            nearest=False,
             random=[1, 2],
             populations=(own, replace(own, coefficient=16)),
             projections=(

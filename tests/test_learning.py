@@ -87,6 +87,7 @@ def learning(**changes):
         keep_weights=2,
         keep_delays=0,
         sign_of_weight=False,
+        nearest=False,
         random=np.array([5, 7]),
         populations=(population_rule(), population_rule(coefficient=30)),
         projections=(

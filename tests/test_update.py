@@ -26,22 +26,24 @@ def one(value):
     return np.array([value], np.int64)
 
 
-def weight(word, fraction, gradient, *, limit=31, rate=1, shift=0, keep=0, random=1):
+def weight(word, fraction, gradient, *, limit=31, rate=1, shift=0, keep=0, random=1, near=False):
     """One weight: (word, fraction, gradient)."""
     state = [one(n) for n in (word, fraction, gradient, random)]
-    update(WEIGHT, LEARN)[WEIGHTS](*state, limit, rate, shift, keep)
+    update(WEIGHT, LEARN)[WEIGHTS](*state, limit, rate, shift, keep, near)
     return tuple(int(n[0]) for n in state[:3])
 
 
-def axonal(word, fraction, gradient, *, limit=31, rate=1, shift=0, keep=0, largest=7):
+def axonal(word, fraction, gradient, *, rate=1, shift=0, keep=0, limit=31, largest=7, near=False):
     state = [one(n) for n in (word, fraction, gradient, 1)]
-    update(WEIGHT, LEARN)[AXONAL](*state, limit, rate, shift, keep, largest)
+    update(WEIGHT, LEARN)[AXONAL](*state, limit, rate, shift, keep, largest, near)
     return tuple(int(n[0]) for n in state[:3])
 
 
 def synaptic(word, fraction, gradient, behind, *, sign=False, scale=0, limit=31, largest=7):
     state = [one(n) for n in (word, fraction, gradient, 1)]
-    update(WEIGHT, LEARN)[SYNAPTIC](*state, one(behind), sign, scale, limit, 1, 0, 0, largest)
+    update(WEIGHT, LEARN)[SYNAPTIC](
+        *state, one(behind), sign, scale, limit, 1, 0, 0, largest, False
+    )
     return tuple(int(n[0]) for n in state[:3])
 
 
@@ -64,6 +66,17 @@ def test_random_number_decides(random, step):
     # 15 / 16 and the last four bits: 0001 make one of it; 2**31 becomes 0x80000000 ^ 0x4000
     # and then its shift by 5, whose last bits are 0000.
     assert weight(0, 5, 15, shift=4, random=random) == (0, 5 - step, 0)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "step"), [(7, 0), (8, 1), (-8, 0), (-9, -1), (23, 1), (24, 2)]
+)
+def test_nearest_is_not_decided_by_chance(gradient, step):
+    # Sixteenths, halves going up; 2**31 would make 8 a 0, and 1 would make 7 a 0, too.
+    for random in (1, 2, 2**31):
+        assert weight(0, 5, gradient, shift=4, random=random, near=True) == (0, 5 - step, 0)
+        assert axonal(2, 5, gradient, shift=4, near=True) == (2, 5 - step, 0)
+    assert weight(0, 5, 3, near=True) == (0, 2, 0)
 
 
 def test_gradient_counts_up_to_its_limit():
@@ -129,5 +142,5 @@ def test_product_counts_up_to_the_limit():
 def test_every_lane_draws_its_own():
     word, fraction, gradient = (np.zeros(2, np.int64) for _ in range(3))
     random = np.array([1, 2], np.int64)
-    update(WEIGHT, LEARN)[WEIGHTS](word, fraction, gradient, random, 3, 1, 0, 0)
+    update(WEIGHT, LEARN)[WEIGHTS](word, fraction, gradient, random, 3, 1, 0, 0, False)
     assert random.tolist() == [270369, 540738]

@@ -44,7 +44,7 @@ from emulator.kernels.rules import (
 from emulator.signal import feed_back, filter_signals
 from emulator.slope import derive_row
 from emulator.surrogate import derive, level
-from emulator.update import kept, limited, moved, of_synapse
+from emulator.update import kept, limited, moved, of_synapse, rounding
 
 TRAINS = 64
 """Spike trains that all neurons see in turn: few, so that they stay in the nearest cache."""
@@ -412,10 +412,11 @@ def draw(random, lane):
 def move_weight(rules, master, q, at, r):
     """Move the weight at `at`; return what it was."""
     weight, bits = master.weights[at], rules.formats.weight_bits
+    shift = rules.projections[q, WEIGHT_SHIFT]
     to = moved(
         weight, master.weight_fractions[at], bits,
         limited(master.weight_gradients[at], rules.projections[q, WEIGHT_LIMIT]),
-        rules.projections[q, WEIGHT_RATE], rules.projections[q, WEIGHT_SHIFT], r,
+        rules.projections[q, WEIGHT_RATE], shift, rounding(r, shift, rules.nearest),
         rules.formats.weight_min, rules.formats.weight_max,
     )  # fmt: skip
     master.weights[at], master.weight_fractions[at] = to >> bits, to & ((1 << bits) - 1)
@@ -426,10 +427,10 @@ def move_weight(rules, master, q, at, r):
 @inner
 def move_delay(rules, delays, fractions, gradients, q, at, x, r):
     """Move the delay at `at` against `x`."""
-    bits = rules.formats.delay_bits
+    bits, shift = rules.formats.delay_bits, rules.projections[q, DELAY_SHIFT]
     to = moved(
         delays[at], fractions[at], bits, limited(x, rules.projections[q, DELAY_LIMIT]),
-        rules.projections[q, DELAY_RATE], rules.projections[q, DELAY_SHIFT], r,
+        rules.projections[q, DELAY_RATE], shift, rounding(r, shift, rules.nearest),
         0, rules.projections[q, LARGEST],
     )  # fmt: skip
     delays[at], fractions[at] = to >> bits, to & ((1 << bits) - 1)

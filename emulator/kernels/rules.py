@@ -112,6 +112,7 @@ class Rules(NamedTuple):
     keep_weights: int
     keep_delays: int
     sign_of_weight: bool
+    nearest: bool
     # Clocks of a LEARN, of every step, of every step with signals, and of what feeds a neuron.
     learn_clocks: int
     step_clocks: int
@@ -211,6 +212,7 @@ class Layout:
             learning.keep_weights,
             learning.keep_delays,
             learning.sign_of_weight,
+            learning.nearest,
             learn_clocks,
             step_clocks,
             signal_clocks,

@@ -51,6 +51,7 @@ DELAYS = ["none", "axonal", "synaptic"]
 )
 @click.option("--sigma-start", type=float, default=4.0, show_default=True, help="Its width, ticks.")
 @click.option("--sigma-end", type=float, default=1.0, show_default=True)
+@click.option("--nearest", is_flag=True, help="Round steps to the nearest, not stochastically.")
 @click.option("--random-feedback", is_flag=True, help="Fixed feedback, not the readout's weights.")
 @click.option("--hold-out", metavar="SPEAKERS", help="Speakers, as 3,9, that are only tested.")
 @click.option("--checkpoint", type=click.Path(), help="Written every epoch; continued if there.")
@@ -82,6 +83,7 @@ def command(
     taps: str,
     sigma_start: float,
     sigma_end: float,
+    nearest: bool,
     random_feedback: bool,
     hold_out: str | None,
     checkpoint: str | None,
@@ -115,6 +117,7 @@ def command(
         linear=True,
         error_width=3.0,
         random_feedback=random_feedback,
+        nearest=nearest,
     )
     schedule = Schedule(
         epochs=epochs,
