@@ -147,8 +147,8 @@ class UpdateStage(wiring.Component):
 
     def _rounding(self, m: Module, r, shift, clocks: int, name: str):
         """Return what decides a shift by `shift`, `clocks` later: the random `r`, or one half."""
-        half = after(m, (Value.cast(1) << shift) >> 1, f"{name}_half")
-        return after(m, Mux(self.nearest, half, r), f"{name}_r", clocks)
+        middle = after(m, (Value.cast(1) << shift) >> 1, f"{name}_middle")
+        return after(m, Mux(self.nearest, middle, r), f"{name}_r", clocks)
 
     def _keep(self, m: Module, gradient, keep, name: str):
         """Return what stays of a gradient, three clocks later."""
