@@ -720,9 +720,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "rtl/update.py",
-        'half = after(m, (Value.cast(1) << shift) >> 1, f"{name}_half")',
-        'half = after(m, Value.cast(1) << shift, f"{name}_half")',
-        "nearest rounds by a whole step, that is down: half of all steps",
+        "middle = after(m, (Value.cast(1) << shift) >> 1",
+        "middle = after(m, Value.cast(1) << shift",
+        "nearest rounds down: half of all steps",
         UPDATE,
     ),
     Mutant(
