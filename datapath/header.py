@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from datapath import ports
+from datapath import mailbox, ports
 from datapath.chip import Chip
 from datapath.contents import contents, controls
 from datapath.files import digest
@@ -14,7 +14,9 @@ from datapath.registers import placed
 from datapath.schema import chip_digest
 
 PREAMBLE = """\
-/* Addresses and contents of a chip.
+/* Addresses and contents of a chip.  ranvier.c is a driver made of them.
+ *
+ * REGISTER, COMMAND and RESULT addresses are those of a chip behind AXI or a serial line.
  *
  * Load: for every run r of ranvier_runs, write r.data[w * r.beats + b] to the bus address
  * r.address + w * r.stride + b, for every word w in rising order and, within it, every beat b in
@@ -47,13 +49,14 @@ def header(image: Image) -> str:
     Raises
     ------
     ValueError
-        The chip has more bus addresses than `uint32_t` has numbers.
+        The chip has more bus addresses than `uint32_t` has room for beside the registers.
     """
     chip = image.chip
-    if bus_addresses(chip) > 1 << BUS:
+    most = 1 << (BUS - 1)
+    if bus_addresses(chip) > most:
         raise ValueError(
             f"the chip has {bus_addresses(chip)} bus addresses, and a C header of {BUS}-bit "
-            "addresses holds no more than 4294967296; build fewer words or lanes"
+            f"addresses holds no more than {most} beside the registers; build fewer words or lanes"
         )
     lines = [
         PREAMBLE,
@@ -65,6 +68,9 @@ def header(image: Image) -> str:
         _define("CLASSES", image.readout.size),
         _define("STEPS", image.steps),
         _define("DT_US", image.dt_us),
+        _define("LEARNS", int(chip.learn is not None)),
+        "",
+        *_registers(chip),
         "",
         *_places(chip),
         "",
@@ -88,6 +94,20 @@ def _fields(owner: str, fields: Iterable[Field]) -> Iterator[str]:
         yield _define(f"{name}_BITS", field.fmt.width)
         yield _define(f"{name}_SIGNED", int(field.fmt.signed))
         yield f"#define RANVIER_{name}_MASK UINT64_C({(1 << field.fmt.width) - 1:#x})"
+
+
+def _registers(chip: Chip) -> Iterator[str]:
+    """Yield what lies behind the memories, and what the registers that never change read."""
+    at = mailbox.addresses(chip)
+    for register in mailbox.Register:
+        name = register.name.lower()
+        yield _define(f"REGISTER_{name}_ADDRESS", at[name], base="#x")
+    yield _define("MAGIC", mailbox.MAGIC, base="#x")
+    yield _define("CHIP", mailbox.chip_word(chip), base="#x")
+    yield _define("DEPTH", mailbox.DEPTH)
+    for name, fields in (("command", ports.command(chip)), ("result", ports.result(chip))):
+        yield _define(f"{name}_ADDRESS", at[name], base="#x")
+        yield _define(f"{name}_BEATS", mailbox.payload(fields).beats)
 
 
 def _places(chip: Chip) -> Iterator[str]:

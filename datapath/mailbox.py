@@ -36,7 +36,7 @@ class Register(IntEnum):
 
 
 MEANING = {
-    Register.MAGIC: "what it is: 0x524e5652, RNVR",
+    Register.MAGIC: f"what it is: {MAGIC:#x}, RNVR",
     Register.CHIP: "first 32 bits of the digest of the chip",
     Register.IDLE: "1: no command waits or runs, so that memories can be reached",
     Register.ROOM: "commands that COMMAND takes before it refuses one",

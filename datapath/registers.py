@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from datapath import ports, timing
+from datapath import mailbox, ports, timing
 from datapath.chip import Chip
 from datapath.contents import contents, controls
 from datapath.files import digest
@@ -118,6 +118,13 @@ value until they are written. Accesses while the chip is not idle do not happen.
 """
 
 
+MAILBOX = f"""\
+There every address above is one of a word of {BUS} bits, the byte address on AXI being four times
+that, and these words follow. An access that is refused (SLVERR on AXI) does not happen: a memory
+while a command waits or runs, a command without room, a result that is not there.
+"""
+
+
 def meaning_key(owner: str, field: Field) -> str:
     """Return the key of `field` in MEANING; memories of single lanes share theirs."""
     return f"{owner.rstrip('0123456789').rstrip('_')}.{field.name}"
@@ -213,6 +220,16 @@ def _stream(name: str, fields: Iterable[Field], ops: Iterable[ports.Command | po
     return f"{_fields(name, fields)}\n{_table(('op', 'name', 'meaning'), rows)}"
 
 
+def _mailbox(chip: Chip) -> Iterator[tuple[str, int, str]]:
+    """Yield name, address and meaning of every word behind the memories."""
+    at = mailbox.addresses(chip)
+    for register, said in mailbox.MEANING.items():
+        yield register.name.lower(), at[register.name.lower()], said
+    for name, fields in (("command", ports.command(chip)), ("result", ports.result(chip))):
+        beats = mailbox.payload(fields).beats
+        yield name, at[name], f"{mailbox.WINDOWS[name]}; beats: {beats}"
+
+
 def registers(image: Image) -> str:
     """Describe bus, registers, memories and streams of `image.chip` in Markdown."""
     chip, values = image.chip, controls(image)
@@ -253,6 +270,15 @@ def registers(image: Image) -> str:
         _stream("o", ports.result(chip), ports.Result),
         "## Probe: every lane\n",
         _fields("probe", ports.probe(chip)),
+        "## Behind AXI4-Lite or a serial line\n",
+        MAILBOX,
+        _table(
+            ("address", "byte address", "register", "meaning"),
+            (
+                (f"0x{at:x}", f"0x{4 * at:x}", f"`{name}`", said)
+                for name, at, said in _mailbox(chip)
+            ),
+        ),
         "## Memories the host cannot reach\n",
         _table(
             ("memory", "words", "bits"),

@@ -14,11 +14,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from amaranth.lib import wiring
 
 from datapath import Chip, ports
 from datapath.memory import Beats, memories
@@ -66,18 +67,37 @@ def cache_folder() -> Path:
 
 def library(chip: Chip) -> Path:
     """Return the compiled library of `chip`, from the cache if it was built before."""
+    return built(ChipTop, chip, "harness.cpp", _windows)
+
+
+def built(
+    top: Callable[[Chip], wiring.Component],
+    chip: Chip,
+    harness: str,
+    more: Callable[[Chip, str], str] = lambda _chip, _gates: "",
+) -> Path:
+    """Return the library of gates and harness, from the cache if it was built before.
+
+    top : makes the gates.  harness : a file of this room, which is compiled behind the gates.
+    more : C++ to come behind it, from the chip and the C++ text of the gates.
+
+    Raises
+    ------
+    OSError
+        There is no compiler, or it fails.
+    """
     command = compiler()
     said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
     sim = importlib.resources.files("sim")
-    harness, own = (sim.joinpath(name).read_text() for name in ("harness.cpp", "cxxrtl.py"))
-    identity = [repr(chip), harness, own, *_generator(), said.stdout, *command]
+    texts = [sim.joinpath(name).read_text() for name in ("ports.cpp", harness, "cxxrtl.py")]
+    identity = [top.__name__, repr(chip), *texts, *_generator(), said.stdout, *command]
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
     suffix = ".dll" if sys.platform == "win32" else ".so"
-    built = cache_folder() / f"{digest[:32]}{suffix}"
-    if not built.exists():
-        gates = cxxrtl(ChipTop(chip), "chip")
-        _compile(command, gates + harness + _windows(chip, gates), built)
-    return built
+    made = cache_folder() / f"{digest[:32]}{suffix}"
+    if not made.exists():
+        gates = cxxrtl(top(chip), "chip")
+        _compile(command, "".join((gates, *texts[:2], more(chip, gates))), made)
+    return made
 
 
 def _windows(chip: Chip, gates: str) -> str:

@@ -1,22 +1,9 @@
-// Drives the ports of one chip clock by clock and notes what they show. Compiled behind the C++ text
-// that Yosys writes for the chip, which defines `cxxrtl_design::p_chip`.
-
-#include <cstdint>
-#include <vector>
+// Drives the ports of one chip clock by clock and notes what they show. Compiled behind `ports.cpp` and
+// the C++ text that Yosys writes for the chip, which defines `cxxrtl_design::p_chip`.
 
 namespace {
 
 using Words = std::vector<uint32_t>;
-
-// A port is a value or a wire, as Yosys finds fit.
-template <size_t Bits> const cxxrtl::value<Bits> &seen(const cxxrtl::value<Bits> &port) { return port; }
-template <size_t Bits> const cxxrtl::value<Bits> &seen(const cxxrtl::wire<Bits> &port) { return port.curr; }
-template <size_t Bits> cxxrtl::value<Bits> &driven(cxxrtl::value<Bits> &port) { return port; }
-template <size_t Bits> cxxrtl::value<Bits> &driven(cxxrtl::wire<Bits> &port) { return port.next; }
-
-template <class Port> bool high(const Port &port) { return seen(port).data[0] & 1; }
-
-template <class Port> void drive(Port &port, uint32_t word) { driven(port).data[0] = word; }
 
 template <class Port> void drive_words(Port &port, const uint32_t *words) {
   auto &value = driven(port);
@@ -40,25 +27,9 @@ struct Bench {
 
   Bench() {
     drive(chip.p_rst, 1);
-    clock();
-    clock();
+    clock(chip);
+    clock(chip);
     drive(chip.p_rst, 0);
-  }
-
-  // Everything that follows from the inputs, before the edge.
-  void settle() {
-    drive(chip.p_clk, 0);
-    chip.step();
-  }
-
-  void edge() {
-    drive(chip.p_clk, 1u);
-    chip.step();
-  }
-
-  void clock() {
-    settle();
-    edge();
   }
 
   bool coin() {  // xorshift64; without a seed it always shows heads
@@ -84,7 +55,7 @@ struct Bench {
       drive(chip.p_host____address, address[n]);
       drive(chip.p_host____data, data[n]);
       drive(chip.p_host____write, 1);
-      clock();
+      clock(chip);
     }
     drive(chip.p_host____write, 0);
   }
@@ -95,9 +66,9 @@ struct Bench {
       bool asks = n < count;
       if (asks) drive(chip.p_host____address, address[n]);
       drive(chip.p_host____read, asks);
-      settle();
+      settle(chip);
       if (n >= latency) data[n - latency] = seen(chip.p_host____result).data[0];
-      edge();
+      edge(chip);
     }
   }
 
@@ -120,10 +91,10 @@ struct Bench {
       // A sink that waits for `valid` hangs a chip whose `valid` waits for `ready`.
       bool takes = !noise || (waiting && coin());
       drive(chip.p_o____ready, takes);
-      settle();
+      settle(chip);
       if (noise) {
         disturb(busy && !high(chip.p_i____ready) && !high(chip.p_o____valid));
-        settle();
+        settle(chip);
       }
 
       uint32_t command = uint32_t(next - 1);
@@ -159,18 +130,12 @@ struct Bench {
         offered = false;
       }
       if (waited++ > limit) return HANGS;
-      edge();
+      edge(chip);
     }
   }
 };
 
 }  // namespace
-
-#ifdef _WIN32
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C"
-#endif
 
 EXPORT Bench *bench_open() { return new Bench; }
 

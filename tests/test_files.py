@@ -1086,6 +1086,7 @@ def test_the_register_map_says_where_everything_is(tmp_path):
         "| 0 | SPIKE | neuron `index` fired |",
         "| 25:6 | `value` | signed, 20 bits | membrane of a READOUT, score of the winner at END |",
         "| `accumulators_1` | 64 | 16 |",
+        "| 0x203 | 0x80c | `room` | commands that COMMAND takes before it refuses one |",
     ):
         assert row in text
     columns = {line.count("|") for line in text.splitlines() if line.startswith("|")}
