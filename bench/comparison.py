@@ -1,0 +1,86 @@
+"""Ways of learning delays, side by side on one task and one chip.
+
+usage: python -m bench.comparison [--output build/comparison] [--jobs N] [PLAN ...]
+       python -m bench.comparison --table FOLDER
+
+Runs the plans (bench/plans/digits.toml unless others are named) into folders of their names under
+the output, continuing what is there, and prints a Markdown table for each: mean and standard
+deviation over seeds.  --table prints the table of a folder alone.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ranvier.experiment import ROWS, Results, read_plan, run_plan
+from ranvier.kernel_cache import install
+
+PLANS = [Path("bench/plans/digits.toml")]
+COLUMNS = (
+    "run", "seeds", "parameters", "float %", "chip %", "memory bits", "clocks", "processor s",
+    "peak MB",
+)  # fmt: skip
+
+
+def spread(values, digits=1):
+    """Write the mean of `values`, and their standard deviation if there are several."""
+    mean = f"{np.mean(values):,.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} +- {np.std(values, ddof=1):,.{digits}f}"
+
+
+def table(folder):
+    """Return a Markdown table of the rows in `folder`, in the order of their first seeds."""
+    groups = {}
+    for line in (folder / ROWS).read_text().splitlines():
+        row = json.loads(line)
+        groups.setdefault(row["name"], []).append(row)
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    for name, rows in sorted(groups.items()):
+        cells = (
+            name,
+            str(len(rows)),
+            f"{rows[0]['parameters']:,}",
+            spread([100 * row["float_accuracy"] for row in rows]),
+            spread([100 * row["chip_accuracy"] for row in rows]),
+            f"{np.mean([row['memory_bits'] for row in rows]):,.0f}",
+            f"{np.mean([row['clocks'] for row in rows]):,.0f}",
+            spread([row["processor_seconds"] for row in rows], 0),
+            f"{np.mean([row['peak_bytes'] for row in rows]) / 1e6:,.0f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main():
+    """Run plans, or print what has been measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("plans", type=Path, nargs="*", default=PLANS)
+    parser.add_argument("--output", type=Path, default=Path("build/comparison"))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--table", type=Path)
+    args = parser.parse_args()
+    if args.table is not None:
+        print(table(args.table))
+        return
+    install()
+    for plan in args.plans:
+        results = Results(args.output / plan.stem)
+        run_plan(
+            read_plan(plan),
+            results,
+            workers=args.jobs,
+            scheduler=None,
+            progress=lambda job, row: print(
+                f"{job.trial.name}, seed {job.trial.seed}: "
+                + (row if isinstance(row, str) else f"{100 * row['float_accuracy']:.2f} %"),
+                flush=True,
+            ),
+        )
+        print(f"\n{plan}\n\n{table(results.folder)}\n")
+
+
+if __name__ == "__main__":
+    main()
