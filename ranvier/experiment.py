@@ -322,7 +322,8 @@ def isolated(text: str, checkpoint: str | None) -> tuple[dict[str, Any], str]:
         The training failed; the message is a sentence.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "ranvier.experiment", folder, checkpoint or ""]
+        own = [str(os.getpid()), folder, checkpoint or ""]
+        command = [sys.executable, "-m", "ranvier.experiment", *own]
         # Trainings share a machine best, and are timed alike, with a core each.
         alone = {**os.environ, "NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         ended = subprocess.run(
@@ -408,7 +409,8 @@ def run_plan(
             n_workers=min(workers, len(todo)),
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            # Any free port: another experiment may run here.
+            dashboard_address="127.0.0.1:0",
             silence_logs=50,
         )
     failed = 0
@@ -435,9 +437,8 @@ def run_plan(
     return failed
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """End this process when the one that started it has gone: nobody waits for its result."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -448,13 +449,16 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Run the job on standard input; arguments: a folder for its network, and its checkpoint."""
+    """Run the job on standard input.
+
+    Arguments: the process that waits for it, a folder for its network, and its checkpoint.
+    """
     from ranvier.cli import sentence
     from ranvier.kernel_cache import install
 
-    _end_with_parent()
+    parent, folder, checkpoint = sys.argv[1:]
+    _end_with(int(parent))
     install()
-    folder, checkpoint = sys.argv[1:]
     try:
         row = perform(
             Job.from_json(sys.stdin.read()), Path(folder), Path(checkpoint) if checkpoint else None

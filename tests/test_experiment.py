@@ -246,3 +246,12 @@ def test_nothing_is_lost_with_a_worker_and_the_result_is_the_same(tmp_path):
         for process in cluster:
             process.kill()
             process.wait()
+
+
+def test_training_ends_with_a_parent_that_has_gone_before_it_began(done):
+    job = read_plan(done[1])[0]
+    command = [sys.executable, "-m", "ranvier.experiment", str(2**22 + 1), "", ""]
+    ended = subprocess.run(
+        command, input=job.to_json(), text=True, cwd=ROOT, timeout=60, check=False
+    )
+    assert ended.returncode == 1
