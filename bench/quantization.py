@@ -5,7 +5,8 @@ usage: python -m bench.quantization RESULTS.json [--shd TRAIN TEST] [--networks 
 
 RESULTS.json is written after every measurement; what it holds is not measured again.  TRAIN and
 TEST are files of SHD; without them the networks trained on SHD are left out.  PATH is another
-Python that has the packages of `quantizers.py`.
+Python that has the packages of `quantizers.py`.  NAME is a shipped network or an npz file whose
+name begins with `digits-` or `shd-`, which says whose recordings it is for.
 
 Networks are calibrated, and scales searched, on 256 training recordings.  Tuning (`ranvier
 finetune`) trains on the training speakers but those held out, who choose the epoch: the same whom
@@ -60,7 +61,7 @@ class Bench:
     """One network, its data, and what it answers in float."""
 
     def __init__(self, name, train, test):
-        self.name, self.family = name, name.split("-")[0]
+        self.name, self.family = name, family(name)
         self.network = open_network(name)
         data = open_data(train)
         self.train = for_network(data, self.network)
@@ -163,6 +164,11 @@ class Bench:
         return {**self.figures(self.classes_of(changed)), "version": done.stdout.strip()}
 
 
+def family(name):
+    """Return whose recordings the network `name`, a shipped one or a file, is for."""
+    return Path(name).stem.split("-")[0]
+
+
 def jobs(name, delays, parts, python):
     """Yield key and measurement of everything that is asked for of the network `name`."""
     settings = [(w, d) for w in WEIGHTS for d in delays]
@@ -198,7 +204,8 @@ def measure(results, path, named, parts, python):
     """Add to `results` what it lacks, and write it to `path` after every measurement."""
     for name, train, test in named:
         bench = None
-        for key, work in jobs(name, DELAYS if not name.endswith("none") else (6,), parts, python):
+        delays = (6,) if name.endswith("none") else DELAYS
+        for key, work in jobs(Path(name).stem, delays, parts, python):
             if key in results:
                 continue
             bench = bench or Bench(name, train, test)
@@ -294,16 +301,16 @@ def main():
     parser.add_argument("--shd", nargs=2, metavar=("TRAIN", "TEST"), help="files of SHD")
     parts = ("rounded", "pruned", "tuned", "peers")
     parser.add_argument("--parts", nargs="*", choices=parts, default=parts)
-    parser.add_argument("--networks", nargs="+", choices=DIGITS + SHD, default=DIGITS + SHD)
+    parser.add_argument("--networks", nargs="+", default=DIGITS + SHD, metavar="NAME")
     parser.add_argument("--peer-python", metavar="PATH", help="another Python that has the peers")
     parser.add_argument("--plot", type=Path, metavar="FIGURE", help="SVG or PNG to draw")
     args = parser.parse_args()
     results = json.loads(args.results.read_text()) if args.results.exists() else {}
-    named = [(name, "digits:train", "digits") for name in args.networks if name in DIGITS]
-    if args.shd:
-        named += [(name, *args.shd) for name in args.networks if name in SHD]
+    data = {"digits": ("digits:train", "digits"), "shd": args.shd}
+    named = [(name, *data[family(name)]) for name in args.networks if data[family(name)]]
     measure(results, args.results, named, args.parts, args.peer_python)
-    names = [n for n in args.networks if any(key.startswith(f"{n} ") for key in results)]
+    stems = [Path(name).stem for name in args.networks]
+    names = [n for n in stems if any(key.startswith(f"{n} ") for key in results)]
     headline(results, names)
     tables(results, names)
     if args.plot:
