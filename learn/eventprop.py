@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 from learn.adjoint import Adjoint
 from learn.examples import Examples
 from learn.gradient import Outcome, Parameters
+from learn.grids import Grids
 from learn.rule import Optimizer, at_least_zero, member
 from learn.training import Epoch, Result, Training, finish
 from model import Input, Network
@@ -113,6 +114,7 @@ def train_eventprop(
     epochs: int,
     seed: int,
     held_out: Examples | None = None,
+    grids: Grids | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> Result:
@@ -132,7 +134,8 @@ def train_eventprop(
         Also if a neuron has no synaptic current or no membrane (an alpha of 0).
     """
     check_neurons(network)
-    return finish(_Training(network, examples, rule, epochs, seed, held_out), checkpoint, progress)
+    training = _Training(network, examples, rule, epochs, seed, held_out, grids)
+    return finish(training, checkpoint, progress)
 
 
 def check_neurons(network: Network) -> None:
@@ -174,10 +177,11 @@ class _Training(Training):
         epochs: int,
         seed: int,
         held_out: Examples | None,
+        grids: Grids | None,
     ) -> None:
         self.adjoint = adjoint(network, rule)
         layout, initial = self.adjoint.layout, self.adjoint.initial
-        super().__init__(network, examples, rule, layout, initial, epochs, seed, held_out, None)
+        super().__init__(network, examples, rule, layout, initial, epochs, seed, held_out, grids)
 
     def learn(
         self, parameters: Parameters, chosen: NDArray[np.int64], shifts: NDArray[np.int64]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from datapath import Format
 from model.network import Floats
 from quant.calibrate import gains
 from quant.grid import common_step
 from quant.options import Scale
 from quant.problem import Problem, Scales, is_lossless, lowered
 from quant.search import NOTHING, WORTH, expected_error, least_error, limits
+
+WIDEST = 48
+"""Bits of the widest format."""
 
 FINE = 16
 """LSBs of a threshold (a readout: of its largest weight) that make a leak's rounding small."""
@@ -108,17 +112,43 @@ def _on_its_grid(problem: Problem) -> Scales | None:
 def _aligned(problem: Problem, scale: Floats) -> Floats:
     """Double exact scales of single neurons until one shift of each projection serves them all.
 
-    A neuron that is m times doubled needs a shift larger by m for its weights to fit their words;
-    the neuron that needs the largest one sets it.
+    A neuron that is m times doubled needs a shift larger by m for its weights to fit their words,
+    and has weights that are whole after a shift larger by m.  The smallest shifts that serve all
+    neurons are taken, and every neuron is doubled as often as they allow.
     """
-    shifts = np.arange(problem.formats.largest_shift + 1)[:, None, None]
-    doublings = np.full(scale.shape, np.inf)
-    for drive in problem.drives:
-        units = np.rint(drive.weights * scale[:, None]) / 2.0**shifts
-        inside = ((units >= drive.fmt.min) & (units <= drive.fmt.max)).all(axis=2)
-        fit = (~inside).sum(axis=0)
-        doublings = np.minimum(doublings, fit.max(initial=0) - fit)
-    return scale * 2.0 ** np.where(np.isinf(doublings), 0, doublings)
+    largest = problem.formats.largest_shift
+    units = [np.rint(drive.weights * scale[:, None]) for drive in problem.drives]
+    fits = [_shift(u, d.fmt) for u, d in zip(units, problem.drives, strict=True)]
+    twos = [_twos(u) for u in units]
+    doublings = np.zeros(scale.shape)
+    shifts = np.zeros(len(units))
+    while shifts.max(initial=0) <= largest:
+        shifts = np.array([(fit + doublings).max(initial=0) for fit in fits])
+        needed = [shift - two for shift, two in zip(shifts, twos, strict=True)]
+        more = np.max([doublings, *needed], axis=0)
+        if np.array_equal(more, doublings):
+            break
+        doublings = more
+    room = [shift - np.maximum(fit, 0) for shift, fit in zip(shifts, fits, strict=True)]
+    allowed: Floats = np.min([*room, np.full(scale.shape, float(largest))], axis=0)
+    return scale * 2.0**allowed
+
+
+def _shift(units: Floats, fmt: Format) -> Floats:
+    """Right shift, left if negative, at which the weights of every neuron just fit `fmt`."""
+    shifts = np.arange(-WIDEST, WIDEST + 1)[:, None]
+    low, high = units.min(axis=1, initial=0), units.max(axis=1, initial=0)
+    inside = (low >= fmt.min * 2.0**shifts) & (high <= fmt.max * 2.0**shifts)
+    fit: Floats = shifts[inside.argmax(axis=0), 0].astype(np.float64)
+    return fit
+
+
+def _twos(units: Floats) -> Floats:
+    """How often all weights of a neuron can be halved and stay whole."""
+    words = units.astype(np.int64)
+    lowest = np.where(words == 0, 1 << WIDEST, words & -words)
+    halvings: Floats = np.log2(lowest.min(axis=1, initial=1 << WIDEST).astype(np.float64))
+    return halvings
 
 
 def _with_guard_bits(problem: Problem, scale: Floats) -> Scales | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from datapath import Image
-from learn import Epoch, Examples, Grid, Grids, Rule, train
+from learn import Epoch, EventProp, Examples, Grid, Grids, Rule, train, train_eventprop
 from model import Lif, Network
 from quant import Loss, Options, quantize
 
@@ -39,7 +40,7 @@ class Tuned:
 def finetune(
     network: Network,
     examples: Examples,
-    rule: Rule,
+    rule: Rule | EventProp,
     *,
     options: Options,
     epochs: int,
@@ -50,7 +51,8 @@ def finetune(
 ) -> Tuned:
     """Train `network` with the scales and words that `quantize` chooses for it at the start.
 
-    Those are chosen on `CALIBRATION` of the examples.  Arguments are those of `learn.train`.
+    Those are chosen on `CALIBRATION` of the examples.  Arguments are those of `learn.train`, or of
+    `learn.train_eventprop`, which a network with synaptic currents needs.
 
     Raises
     ------
@@ -63,10 +65,13 @@ def finetune(
     calibration = examples.counts[some.astype(np.int64)]
     roomy = replace(options, headroom=ROOM * options.headroom)
     image, loss = quantize(network, chip=None, options=roomy, calibration=calibration)
-    result = train(
-        _with_thresholds(network, loss),
-        examples,
-        rule,
+    start = _with_thresholds(network, loss)
+    run = (
+        partial(train, start, examples, rule)
+        if isinstance(rule, Rule)
+        else partial(train_eventprop, start, examples, rule)
+    )
+    result = run(
         epochs=epochs,
         seed=seed,
         held_out=held_out,

@@ -6,10 +6,14 @@ import numba
 import numpy as np
 import pytest
 
+import emulator.chip
 from learn import EventProp, Examples, make_network, train_eventprop
 from learn.eventprop import adjoint
 from model import Input, Lif, Network, Projection, Readout, simulate
 from model.layout import rebuild
+from quant import Search, quantize
+from ranvier.defaults import OPTIONS
+from ranvier.tuning import finetune
 
 EXACT = EventProp(smallest_rise=0.0)
 
@@ -453,6 +457,28 @@ def test_learns():
     assert right.mean() == chosen.held_out_accuracy
     assert chosen.spike_rates.keys() == {"hidden1", "hidden2"}
     assert chosen.sigma is None
+
+
+def test_a_network_is_tuned_for_the_integers_of_a_chip_with_currents():
+    rule = EventProp(batch=16, weight_rate=0.02, rate_strength=1e-3)
+    network, held_out = quick(rule=rule, epochs=12).network, toy(1, 30)
+    options = replace(OPTIONS, weight_bits=2, delay_bits=1, search=Search.WEIGHTS)
+    tuned = finetune(
+        network, toy(), rule, options=options, epochs=12, seed=0, held_out=held_out
+    )  # fmt: skip
+    assert tuned.network.provenance["trainer"] == "eventprop"
+    for p in tuned.loss.projections:
+        assert p.max_error < 1e-12
+        assert not p.clipped
+        assert {steps for steps, _ in p.moved} == {0}
+    assert np.abs(tuned.image.projections[0].weights).max() <= 2
+    assert tuned.image.chip.current is not None
+    rounded, _ = quantize(network, chip=None, options=options, calibration=toy().counts)
+    before, after = (
+        (emulator.chip.run(image, held_out.counts).classes == held_out.labels).mean()
+        for image in (rounded, tuned.image)
+    )
+    assert after > before
 
 
 def test_does_not_depend_on_the_number_of_threads(monkeypatch):

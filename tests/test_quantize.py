@@ -708,6 +708,23 @@ def test_neurons_on_grids_of_their_own_are_lossless_though_they_share_a_shift():
 # Firing above the threshold.
 
 
+def test_neurons_on_grids_of_their_own_are_lossless_with_two_projections_of_other_shifts():
+    # In steps of 1/163 and of 1/53, the thresholds; 3-bit weights are -4 to 3, and at the shifts
+    # 4 and 3 that these need at first, half a doubling too few would be left for the second neuron.
+    grids = np.array([[163.0], [53.0]])
+    first, own = np.array([[32, 16], [4, 8]]) / grids, np.array([[16, 16], [8, 4]]) / grids
+    network = small(first, out=((1.0, 1.0),))
+    loop = Projection("own", "hidden", "hidden", own, Delay.NONE, 1.0, 1)
+    network = replace(network, projections=(network.projections[0], loop, network.projections[1]))
+    image, loss = to_float(weight_bits=3)(network)
+    assert loss.population("hidden").lossless
+    for p in image.projections[:2]:
+        scale = np.array(loss.population("hidden").scale)[:, None]
+        wanted = first if p.name == "first" else own
+        assert np.allclose((p.weights << p.scale) / scale, wanted, rtol=1e-12, atol=0)
+    assert np.array_equal(image.populations[0].threshold % [163, 53], [0, 0])
+
+
 def test_a_strict_comparison_with_a_zero_reset_is_exact():
     network, counts = random(5)
     zero = tuple(

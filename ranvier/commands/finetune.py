@@ -67,12 +67,15 @@ def command(
 ) -> None:
     """Train NETWORK on DATA with weights and delays rounded as on a chip.
 
+    By the three-factor rule, and by EventProp where neurons have synaptic currents.
+
     What is written has the very numbers of the chip: `ranvier quantize` with the same bits finds
     them again, and loses nothing.
     """
     from dataclasses import asdict, replace
 
     import model
+    from learn import EventProp
     from quant import Granularity, Search
     from ranvier.commands.quantize import summary
     from ranvier.commands.train import said, stopped
@@ -98,8 +101,14 @@ def command(
         granularity=Granularity(granularity),
         search=Search(search),
     )
-    rule = replace(RULE, batch=batch, weight_rate=rate, delay_rate=delay_rate, channel_shift=shift)
     start = open_network(network)
+    rule = replace(
+        EventProp() if start.has_currents else RULE,
+        batch=batch,
+        weight_rate=rate,
+        delay_rate=delay_rate,
+        channel_shift=shift,
+    )
     counts = for_network(labelled(open_data(data), data), start)
     examples, held_out = split(counts, hold_out)
     try:
