@@ -1,6 +1,6 @@
 """Yin-Yang by exact gradients of first spikes: which delays are worth what, at which size.
 
-usage: python -m bench.yin_yang [--seeds 5] [--epochs 300] [--hidden 5 10 20 30]
+usage: python -m bench.yin_yang [--seeds 3] [--epochs 300] [--hidden 5 10 20 30]
 
 Weights alone (W), with axonal (WA), dendritic (WD) or synaptic delays (WS).  A run that is in the
 file of rows is not repeated; the table in docs/delgrad.md is written from all rows.
@@ -100,7 +100,7 @@ def table(rows):
 def main():
     """Run what is missing, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--hidden", type=int, nargs="+", default=[5, 10, 20, 30])
     parser.add_argument("--rows", type=Path, default=Path("build/yin_yang.jsonl"))

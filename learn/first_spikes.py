@@ -22,8 +22,8 @@ Ints = NDArray[np.int64]
 # Entries of the kernel's `choices`, int64, and `amounts`, float64.
 LEARN, LEARN_DELAYS, OBJECTIVE = range(3)
 SHIFT, SOFTMAX = range(2)
-ALPHA_SHARED, ALPHA_SYN_SHARED, LEAK, LEAK_SYN, UNIT, HORIZON = range(6)
-MARGIN, PULL, OUTPUT_PULL, FLOOR = range(6, 10)
+ALPHA_SHARED, ALPHA_SYN_SHARED, LEAK, UNIT, HORIZON = range(5)
+MARGIN, PULL, OUTPUT_PULL, FLOOR = range(5, 9)
 
 TINIEST = 1e-300
 """V' per step that a crossing has at least."""
@@ -102,14 +102,14 @@ class FirstSpikes:
             self.layout.neurons[BIAS].astype(np.float32),
         )
         alpha, alpha_syn = self.layout.neurons[[ALPHA, ALPHA_SYN], 0]
-        if abs(alpha_syn - alpha) <= EQUAL * alpha:
-            alpha_syn = alpha
+        # Exactly one of the two that there are.
+        alpha_syn = alpha if abs(alpha_syn - alpha) <= EQUAL * alpha else alpha**2
         self.tau_syn = -1 / math.log(alpha_syn)
         ratio = 1.0 if alpha_syn == alpha else 2.0
         self.gain = gain(1 / self.tau_syn, ratio, 1.0)
-        self._amounts = np.zeros(10)
+        self._amounts = np.zeros(9)
         self._amounts[[ALPHA_SHARED, ALPHA_SYN_SHARED]] = alpha, alpha_syn
-        self._amounts[[LEAK, LEAK_SYN]] = math.log(alpha), math.log(alpha_syn)
+        self._amounts[LEAK] = math.log(alpha)
         self._amounts[[UNIT, HORIZON]] = self.tau_syn, network.steps
         self._amounts[[MARGIN, PULL, OUTPUT_PULL, FLOOR]] = (
             margin,

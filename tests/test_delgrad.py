@@ -15,7 +15,9 @@ from learn import DelGrad, Examples, make_first_spike_network, train_delgrad
 from learn.delgrad import first_spikes
 from learn.kernels.delgrad import lambert
 from model import Compare, Delay, Projection, Reset, simulate
+from model.importers import Settings, import_network
 from model.layout import rebuild
+from tests.torch_writer import Module, write_torch
 
 STEPS, CHANNELS, CLASSES = 600, 5, 3
 EXACT = DelGrad(pull=0.0, output_pull=0.0, smallest_rise=0.0)
@@ -369,6 +371,32 @@ def test_a_weight_and_a_delay_move_alike_at_any_length_of_a_step():
     assert np.abs(moved[1]).max() == pytest.approx(0.01 * 10, rel=1e-3)
     assert np.abs(moved[2]).max() == pytest.approx(0.02, rel=1e-3)
     assert np.abs(moved[3]).max() == pytest.approx(0.01 * 10, rel=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["axonal", "dendritic", "synaptic"])
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_conventions_are_those_of_imported_files(tmp_path, mode, ratio):
+    network = start(mode, tau_ms=10.0 * ratio, once=False)
+    given = {"tau_mem": float(ratio), "tau_syn": 1.0, "threshold": 1.0, "leak": 0.0}
+    unit = first_spikes(network, DelGrad()).gain
+    layers = []
+    for p in network.projections[:2]:
+        lag = {"axonal": p.delays[:, None], "dendritic": p.delays[None]}.get(mode, p.delays.T)
+        layers.append(Module("utils.DelayLayer", {"_delay_parameters": lag * 0.2 / 10}))
+        weights = {"weights": p.weights.T / unit}
+        layers.append(Module("utils.NeuronLayer", weights, attributes={"neuron_params": given}))
+    inner = {str(n): layer for n, layer in enumerate(layers)}
+    whole = Module("torch.nn.modules.container.ModuleList", {}, inner)
+    path = write_torch(tmp_path / "a.pt", Module("networks.Net", {}, {"layers": whole}))
+    settings = Settings(path, {"dt_ms": 0.2, "steps": 240, "tau_syn_ms": 10})
+    theirs = import_network(path, settings).network
+    for ours, other in zip(network.projections, theirs.projections, strict=True):
+        assert other.weights == pytest.approx(ours.weights, rel=1e-12)
+        assert other.delays == pytest.approx(ours.delays, rel=1e-12)
+        assert other.delay is ours.delay
+    for ours, other in zip(network.populations[1:], theirs.populations[1:], strict=True):
+        assert other.alpha == pytest.approx(ours.alpha, rel=1e-12)
+        assert other.alpha_syn == pytest.approx(ours.alpha_syn, rel=1e-12)
 
 
 # ------------------------------------------------------------------ refusals

@@ -157,10 +157,15 @@ def test_data_of_the_worker_must_be_those_of_the_plan(done, tmp_path):
         ("delay_rate = 0.0", "rate = 1", "run 'fixed': three-factor has no choice 'rate'"),
         ("delay_rate = 0.0", "delay_rate = -1", "run 'fixed': delay_rate must be a number of"),
         ("tau_ms = 4", "tau_ms = 0", "run 'learned': tau_ms must be positive, not 0.0"),
+        ('"three-factor"', '"delgrad"', "run 'learned': tau_syn_ms must be positive, not 0.0"),
+        (
+            'rule = "three-factor"', 'rule = "delgrad"\nrecurrent = "none"',
+            "run 'learned': recurrent has no meaning for first spikes; leave it out",
+        ),
         ('hold_out = "1"', 'hold_out = "9"', "task: --hold-out must name some of the speakers"),
         ("train.npz", "gone.npz", "gone.npz: there is no such file"),
     ],
-)
+)  # fmt: skip
 def test_plan_with_a_mistake_is_refused(tmp_path, old, new, said):
     plan = written(tmp_path)
     text = plan.read_text()
@@ -171,6 +176,13 @@ def test_plan_with_a_mistake_is_refused(tmp_path, old, new, said):
     assert str(plan) in ran.stderr
     assert said in ran.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_plan_may_train_first_spikes(tmp_path):
+    text = PLAN.replace('"three-factor"', '"delgrad"').replace(
+        "tau_ms = 4", "tau_ms = 4\ntau_syn_ms = 2"
+    )
+    assert [job.trial.rule for job in read_plan(written(tmp_path, text))] == 3 * ["delgrad"]
 
 
 def test_damaged_results_are_refused(tmp_path):

@@ -20,7 +20,6 @@ from learn.first_spikes import (
     FLOOR,
     HORIZON,
     LEAK,
-    LEAK_SYN,
     LEARN,
     LEARN_DELAYS,
     MARGIN,
@@ -65,22 +64,30 @@ def lambert(z):
 
 
 @njit
-def kernel(s, amounts):
-    """Return V at time s of a weight of 1 that has arrived at time 0."""
-    a, b = amounts[ALPHA_SHARED], amounts[ALPHA_SYN_SHARED]
-    if a == b:
-        return s * math.exp((s - 1) * amounts[LEAK])
-    return (math.exp(s * amounts[LEAK]) - math.exp(s * amounts[LEAK_SYN])) / (a - b)
+def decayed(s, amounts):
+    """Return a^s and b^s, of which the second needs no exponential of its own."""
+    left = math.exp(s * amounts[LEAK])
+    if amounts[ALPHA_SHARED] == amounts[ALPHA_SYN_SHARED]:
+        return left, left
+    return left, left * left
 
 
 @njit
-def slope(s, amounts):
+def kernel(s, left, left_syn, amounts):
+    """Return V at time s of a weight of 1 that has arrived at time 0; see `decayed`."""
+    a, b = amounts[ALPHA_SHARED], amounts[ALPHA_SYN_SHARED]
+    if a == b:
+        return s * left / a
+    return (left - left_syn) / (a - b)
+
+
+@njit
+def slope(s, left, left_syn, amounts):
     """Return the derivative of `kernel`."""
     a, b, leak = amounts[ALPHA_SHARED], amounts[ALPHA_SYN_SHARED], amounts[LEAK]
     if a == b:
-        return (1 + s * leak) * math.exp((s - 1) * leak)
-    syn = amounts[LEAK_SYN]
-    return (leak * math.exp(s * leak) - syn * math.exp(s * syn)) / (a - b)
+        return (1 + s * leak) * left / a
+    return leak * (left - 2 * left_syn) / (a - b)
 
 
 @njit
@@ -115,7 +122,8 @@ def peak(v, i, last, amounts):
         every = v + part
         s = math.log(every / (2 * part)) / leak if every > 0 else math.inf
     s = min(max(s, 0.0), last)
-    return s, v * math.exp(s * leak) + i * kernel(s, amounts)
+    left, left_syn = decayed(s, amounts)
+    return s, v * left + i * kernel(s, left, left_syn, amounts)
 
 
 @njit
@@ -147,7 +155,7 @@ def first_spike(due, order, many, threshold, amounts, arriving):
     Time of the spike, inf if there is none before the horizon; time and height of the largest V
     before it.
     """
-    horizon, leak, syn = amounts[HORIZON], amounts[LEAK], amounts[LEAK_SYN]
+    horizon = amounts[HORIZON]
     for k in range(many // 2 - 1, -1, -1):
         sift(due, order, k, many)
     v, i, now = 0.0, 0.0, 0.0
@@ -158,8 +166,9 @@ def first_spike(due, order, many, threshold, amounts, arriving):
         due[0], order[0] = due[many], order[many]
         sift(due, order, 0, many)
         passed = time - now
-        v = v * math.exp(passed * leak) + i * kernel(passed, amounts)
-        i = i * math.exp(passed * syn) + arriving[which]
+        left, left_syn = decayed(passed, amounts)
+        v = v * left + i * kernel(passed, left, left_syn, amounts)
+        i = i * left_syn + arriving[which]
         now = time
         free = min(due[0] if many > 0 else horizon, horizon) - now
         s = crossing(v, i, threshold, amounts)
@@ -254,7 +263,8 @@ def credit(populations, projections, neurons, weights, delays, q, amounts, pull,
             s = time - times[e] - delays[d0 + units[e] * projections[q, PER_PRE]]
             if s > 0:
                 w = weights[projections[q, WEIGHT] + units[e] * size + j]
-                rise += counts[e] * w * slope(s, amounts)
+                left, left_syn = decayed(s, amounts)
+                rise += counts[e] * w * slope(s, left, left_syn, amounts)
         # The loss's derivative by V: at the spike, or where V was largest.
         by_v = -pull / neurons[THRESHOLD, n] if silent else -errors[j] / max(rise, amounts[FLOOR])
         for e in range(first, sources):
@@ -262,9 +272,10 @@ def credit(populations, projections, neurons, weights, delays, q, amounts, pull,
             s = time - times[e] - delays[d]
             if s > 0:
                 w = projections[q, WEIGHT] + units[e] * size + j
-                gw[w] += by_v * counts[e] * kernel(s, amounts)
+                left, left_syn = decayed(s, amounts)
+                gw[w] += by_v * counts[e] * kernel(s, left, left_syn, amounts)
                 if not silent:
-                    moved = -by_v * counts[e] * weights[w] * slope(s, amounts)
+                    moved = -by_v * counts[e] * weights[w] * slope(s, left, left_syn, amounts)
                     blame[e] += moved
                     if learned:
                         gd[d] += moved
