@@ -466,7 +466,10 @@ def test_command_trains_a_network_that_quantizes(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--smallest-rise", 1], "--smallest-rise is an option of --rule eventprop, not of"),
+        (
+            ["--smallest-rise", 1],
+            "--smallest-rise is an option of --rule eventprop and --rule delgrad, not",
+        ),
         (["--sigma-end", 0], "sigma_end must be a positive number, not 0.0"),
         (["--device", "nowhere"], "device 'nowhere'"),
     ],
