@@ -47,7 +47,8 @@ def table(folder):
             spread([100 * row["chip_accuracy"] for row in rows]),
             f"{np.mean([row['memory_bits'] for row in rows]):,.0f}",
             f"{np.mean([row['clocks'] for row in rows]):,.0f}",
-            spread([row["processor_seconds"] for row in rows], 0),
+            # What was stopped once does not know how long it took.
+            spread([r["processor_seconds"] for r in rows if not r["resumed"]] or [np.nan], 0),
             f"{np.mean([row['peak_bytes'] for row in rows]) / 1e6:,.0f}",
         )
         lines.append(f"| {' | '.join(cells)} |")

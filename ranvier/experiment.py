@@ -33,7 +33,7 @@ ROWS, NETWORKS, CHECKPOINTS = "rows.jsonl", "networks", "checkpoints"
 """What a folder of results holds."""
 CALIBRATION = 256
 """Training recordings that the quantizer sees."""
-MEASURED = ("seconds", "processor_seconds", "peak_bytes")
+MEASURED = ("resumed", "seconds", "processor_seconds", "peak_bytes")
 """Fields of a row that are not the same on every run."""
 
 
@@ -257,8 +257,8 @@ def perform(job: Job, folder: Path, checkpoint: Path | None) -> dict[str, Any]:
 
     Returns
     -------
-    The row of results: what the job was, accuracies, memory bits, clocks per recording, seconds,
-    and the largest memory of this process.
+    The row of results: what the job was, accuracies, memory bits, clocks per recording, seconds
+    (since it was last begun, if it has been resumed), and the largest memory of this process.
     """
     import model
     from datapath import Image
@@ -273,6 +273,7 @@ def perform(job: Job, folder: Path, checkpoint: Path | None) -> dict[str, Any]:
     trial, data = job.trial, _Data(job.task, "the data of this worker")
     if data.digest != job.data:
         raise ValueError("the data of this worker are not those of the plan: copy them there")
+    resumed = checkpoint is not None and checkpoint.exists()
     begun, worked = time.perf_counter(), time.process_time()
     result = trainer_of(trial.rule, dict(trial.choices))(
         data.start(trial),
@@ -305,6 +306,7 @@ def perform(job: Job, folder: Path, checkpoint: Path | None) -> dict[str, Any]:
         "chip_accuracy": float((on_chip.classes == labels).mean()),
         "memory_bits": memory_bits(image.chip).bits,
         "clocks": float(on_chip.total_cycles.mean()),
+        "resumed": resumed,
         "seconds": seconds,
         "processor_seconds": processor,
         "peak_bytes": peak,
