@@ -18,6 +18,7 @@ from typing import Any
 _PUBLIC = {
     "Chip": "datapath",
     "DelGrad": "learn",
+    "Device": "ranvier.device",
     "EventProp": "learn",
     "Image": "datapath",
     "Network": "model",

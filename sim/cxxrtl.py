@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -67,19 +67,21 @@ def cache_folder() -> Path:
 
 def library(chip: Chip) -> Path:
     """Return the compiled library of `chip`, from the cache if it was built before."""
-    return built(ChipTop, chip, "harness.cpp", _windows)
+    top = partial(ChipTop, chip)
+    return built(top, repr(chip), "harness.cpp", lambda gates: _windows(chip, gates))
 
 
 def built(
-    top: Callable[[Chip], wiring.Component],
-    chip: Chip,
+    top: partial[wiring.Component],
+    said: str,
     harness: str,
-    more: Callable[[Chip, str], str] = lambda _chip, _gates: "",
+    more: Callable[[str], str] = lambda _gates: "",
 ) -> Path:
     """Return the library of gates and harness, from the cache if it was built before.
 
-    top : makes the gates.  harness : a file of this room, which is compiled behind the gates.
-    more : C++ to come behind it, from the chip and the C++ text of the gates.
+    top : makes the gates.  said : what makes them other than others of the same class.
+    harness : a file of this room, which is compiled behind the gates.
+    more : C++ to come behind it, from the C++ text of the gates.
 
     Raises
     ------
@@ -87,16 +89,16 @@ def built(
         There is no compiler, or it fails.
     """
     command = compiler()
-    said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
     sim = importlib.resources.files("sim")
     texts = [sim.joinpath(name).read_text() for name in ("ports.cpp", harness, "cxxrtl.py")]
-    identity = [top.__name__, repr(chip), *texts, *_generator(), said.stdout, *command]
+    identity = [top.func.__name__, said, *texts, *_generator(), version.stdout, *command]
     digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
     suffix = ".dll" if sys.platform == "win32" else ".so"
     made = cache_folder() / f"{digest[:32]}{suffix}"
     if not made.exists():
-        gates = cxxrtl(top(chip), "chip")
-        _compile(command, "".join((gates, *texts[:2], more(chip, gates))), made)
+        gates = cxxrtl(top(), "chip")
+        _compile(command, "".join((gates, *texts[:2], more(gates))), made)
     return made
 
 

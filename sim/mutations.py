@@ -26,6 +26,7 @@ SEGMENT, HEAVY = (
 ORACLE = "tests/test_learn.py::test_random_images_against_the_oracle"
 LEARN = "sim/test_learn.py::test_learn[tiny]"
 AXI = "sim/test_axi.py::test_axi[wide-5]"
+UART = "sim/test_uart.py::test_uart"
 AFRESH = "sim/test_chip.py::test_a_recording_starts_afresh_even_if_the_last_was_broken_off"
 
 
@@ -871,5 +872,33 @@ MUTANTS: tuple[Mutant, ...] = (
         "external.eq(1)",
         "results of a register's command go to the stream: any such command",
         AXI,
+    ),
+    Mutant(
+        "rtl/uart.py",
+        "with m.If(~self.check.match_detected):",
+        "with m.If(0):",
+        "a damaged request is done: any bit of a word changed on its way",
+        UART,
+    ),
+    Mutant(
+        "rtl/uart.py",
+        "with m.If(address[len(request.address) :].any()):",
+        "with m.If(0):",
+        "an address too large is another one: any past the registers",
+        UART,
+    ),
+    Mutant(
+        "rtl/uart.py",
+        "m.d.sync += wait.eq(self.divisor // 2 - 1)",
+        "m.d.sync += wait.eq(self.divisor - 1)",
+        "bits are looked at where they end: a sender that is 2 % too fast",
+        UART,
+    ),
+    Mutant(
+        "rtl/uart.py",
+        "with m.If(early):",
+        "with m.If(0):",
+        "bytes vanish: a request before the last answer is out",
+        UART,
     ),
 )

@@ -278,6 +278,7 @@ def test_verilog_of_a_chip_is_printed_or_written(house):
     done("rtl", "image.ranvier", "-o", "chip.v")
     assert Path("chip.v").read_text() == printed
     assert "s_axi_awaddr" in done("rtl", "tiny", "--host", "axi")
+    assert "input rx;" in done("rtl", "tiny", "--host", "uart")
 
 
 def test_a_closed_pipe_is_no_mistake(house, monkeypatch):

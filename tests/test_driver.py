@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ def gates():
         cxxrtl.compiler()
     except OSError as missing:
         pytest.skip(str(missing))
-    return lambda chip: cxxrtl.built(AxiChip, chip, "axi.cpp")
+    return lambda chip: cxxrtl.built(partial(AxiChip, chip), repr(chip), "axi.cpp")
 
 
 def exported(image, folder):

@@ -8,9 +8,9 @@ from ranvier import tops
 @click.command(name="export")
 @click.argument("image", type=click.Path())
 @click.argument("folder", type=click.Path())
-@tops.option
+@tops.options
 @click.option("--no-verilog", is_flag=True, help="Leave out chip.v.")
-def command(image: str, folder: str, host: str, no_verilog: bool) -> None:
+def command(image: str, folder: str, host: str, divisor: int, no_verilog: bool) -> None:
     """Write IMAGE into FOLDER: memory files, registers.md, C header and driver, chip.v, a manifest.
 
     docs/host.md says how chip and host talk to each other.
@@ -26,7 +26,7 @@ def command(image: str, folder: str, host: str, no_verilog: bool) -> None:
     target = Path(folder)
     check_folder(target.parent)
     chip_image = open_image(image)
-    text = None if no_verilog else verilog(tops.top(chip_image.chip, host), "chip")
+    text = None if no_verilog else verilog(tops.top(chip_image.chip, host, divisor), "chip")
     there = datapath.files.names(image)
     extras = {
         name: datapath.files.read_extra(image, name) for name in (NETWORK, LOSS) if name in there
