@@ -167,3 +167,57 @@ TARGETS = {
     "osu018": Target("osu018", "OSU 0.18 um standard cells, synthesis only, memories apart"),
 }
 """The names `ranvier synth --target` knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One board.
+
+    platform : module and class of its description in `amaranth_boards`.
+    tools : by the names that Amaranth calls them by, what place and route and packing are called.
+    synth, place : options of Yosys and of nextpnr.  suffix : of the bitstream.
+    loader : the command that loads it.
+    """
+
+    said: str
+    platform: tuple[str, str]
+    tools: dict[str, str]
+    synth: str
+    place: str
+    suffix: str
+    loader: str
+
+
+ECP5_TOOLS = {"NEXTPNR_ECP5": ECP5_TOOL, "ECPPACK": "yowasp-ecppack"}
+ICE40_TOOLS = {"NEXTPNR_ICE40": ICE40_TOOL, "ICEPACK": "yowasp-icepack"}
+
+BOARDS = {
+    "ulx3s": Board(
+        "Radiona ULX3S, LFE5U-85F, 25 MHz",
+        ("ulx3s", "ULX3S_85F_Platform"),
+        ECP5_TOOLS,
+        "",
+        "--router router2",
+        "bit",
+        "openFPGALoader -b ulx3s",
+    ),
+    "ulx3s-25f": Board(
+        "Radiona ULX3S, LFE5U-25F, 25 MHz",
+        ("ulx3s", "ULX3S_25F_Platform"),
+        ECP5_TOOLS,
+        "",
+        "--router router2",
+        "bit",
+        "openFPGALoader -b ulx3s",
+    ),
+    "icebreaker": Board(
+        "1BitSquared iCEBreaker, iCE40 UP5K, 12 MHz",
+        ("icebreaker", "ICEBreakerPlatform"),
+        ICE40_TOOLS,
+        "-device u -dsp",
+        "",
+        "bin",
+        "iceprog",
+    ),
+}
+"""The names `ranvier synth --board` knows."""

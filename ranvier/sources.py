@@ -250,14 +250,14 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise ValueError(f"{path}: is not a folder; make it first")
 
 
-def write(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file whole or not at all."""
+def write(path: str | os.PathLike[str], text: str | bytes) -> None:
+    """Write a file whole or not at all."""
     check_writable(path)
     target = Path(path)
     handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode() if isinstance(text, str) else text)
         os.chmod(part, 0o644)
         os.replace(part, target)
     except BaseException:

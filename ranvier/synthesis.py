@@ -88,7 +88,7 @@ def program(name: str) -> str:
     return found
 
 
-def _version(name: str) -> str:
+def tool_version(name: str) -> str:
     """Return the first line in which a tool says its version."""
     done = subprocess.run([program(name), "--version"], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
@@ -173,7 +173,7 @@ def synthesize(
             f"{LIBERTY}: there is no such file; Debian's package qflow-tech-osu018 has it"
         )
     place = place and bool(target.tool)
-    tools = {tool: _version(tool) for tool in ((YOSYS, target.tool) if place else (YOSYS,))}
+    tools = {tool: tool_version(tool) for tool in ((YOSYS, target.tool) if place else (YOSYS,))}
     core = ChipCore(chip)
     texts = {"chip.il": rtlil(core, CHIP), "memory.txt": MEMORY_LIBRARY}
     if place:

@@ -19,7 +19,12 @@ def rtlil(component: wiring.Component, name: str) -> str:
 
     Memories have no initial contents, as in an SRAM macro: CLEAR and the host write them.
     """
-    return _INITIAL.sub("", back.convert(component, name=name, emit_src=False))
+    return without_contents(back.convert(component, name=name, emit_src=False))
+
+
+def without_contents(text: str) -> str:
+    """Return RTLIL text with memories that hold nothing before they are written."""
+    return _INITIAL.sub("", text)
 
 
 def verilog(component: wiring.Component, name: str) -> str:
