@@ -173,6 +173,11 @@ def accuracy(name, mode, seed):
     }
 
 
+def short(value):
+    """Write a number with what digits it deserves."""
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
 def cost_table(rows):
     """Return the lines of the table of costs."""
     heads = [f"{d} steps" for d in LARGEST]
@@ -180,8 +185,8 @@ def cost_table(rows):
     for trainer, name in TRAINERS.items():
         own = {r["max_delay"]: r for r in rows if r["trainer"] == trainer}
         if own:
-            mib = [f"{own[d]['mib']:.3g}" if d in own else "" for d in LARGEST]
-            ms = [f"{own[d]['milliseconds']:.3g}" if d in own else "" for d in LARGEST]
+            mib = [short(own[d]["mib"]) if d in own else "" for d in LARGEST]
+            ms = [short(own[d]["milliseconds"]) if d in own else "" for d in LARGEST]
             lines.append(row(name, *mib, *ms))
     return lines
 
