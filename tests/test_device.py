@@ -1,5 +1,6 @@
 """The Python driver, on simulated gates behind a serial line, and on lines that misbehave."""
 
+import json
 import os
 import threading
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from datapath import mailbox
 from datapath.catalog import TINY, TINY_LEARN
@@ -14,6 +16,7 @@ from datapath.files import digest, load
 from datapath.mailbox import DEPTH
 from emulator.chip import run
 from emulator.learn import learn
+from ranvier.cli import main
 from ranvier.device import Device
 from sim import cxxrtl
 from sim.compare import RECORDED
@@ -120,6 +123,51 @@ def test_learning_on_the_gates_equals_the_emulator(simulated):
         assert got.winner == expected.classes[-1]
         device.update()
         assert digest(device.fetch(image)) == digest(expected.image)
+
+
+def command(*words):
+    return CliRunner().invoke(main, ["device", *map(str, words)])
+
+
+def test_the_command_compares_a_data_set_with_the_emulator(simulated, monkeypatch):
+    image = SHIPPED / "digits-axonal.ranvier"
+    done = command(image, "digits", "--simulated", "--recordings", 2, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    expected = run(load(image), np.zeros((1, 1, 140), np.int64)).clear_cycles[0]
+    assert found["clocks"] > 2 * expected
+    # An END of every tick of 100.
+    assert (found["recordings"], found["results"], found["equal"]) == (2, 200, True)
+    real = Device.run
+
+    def other(self, counts):
+        got = real(self, counts)
+        results = got.results.copy()
+        results[7, 3] += 1
+        return got._replace(results=results)
+
+    monkeypatch.setattr(Device, "run", other)
+    done = command(image, "digits", "--simulated", "--recordings", 1)
+    assert done.exit_code == 1
+    assert "recording 0: emulator sends END of tick 7: winner" in done.stdout
+    monkeypatch.setattr(Device, "run", lambda self, counts: real(self, counts)._replace(clocks=9))
+    done = command(image, "digits", "--simulated", "--recordings", 1)
+    assert done.exit_code == 1
+    assert done.stdout.rstrip().endswith("clocks, chip 9")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "name the board with --port, or say --simulated"),
+        (["--port", "/dev/x", "--simulated"], "name the board with --port, or say --simulated"),
+        (["--simulated", "--baud", "9600"], "or say --simulated, which has no speed"),
+    ],
+)
+def test_the_command_refuses(words, sentence):
+    done = command(SHIPPED / "digits-axonal.ranvier", *words)
+    assert done.exit_code == 2
+    assert sentence in " ".join(done.stderr.split())
 
 
 class Noisy:
