@@ -57,7 +57,7 @@ def sweeps(groups, path):
         figure = Figure(figsize=(2.4 * COLUMNS, 2.0 * height), layout="constrained")
         panels = figure.subplots(height, COLUMNS, squeeze=False, sharey=True).ravel()
         for axes, (quantity, found) in zip(panels, quantities.items(), strict=False):
-            there = value_of(wide[0], quantity) or defaults[quantity]
+            there, ticks = value_of(wide[0], quantity) or defaults[quantity], set()
             for style, colour in (("stochastic", CHIP), ("nearest", FLOAT)):
                 points = found.get(style, [])
                 if not points:
@@ -66,8 +66,8 @@ def sweeps(groups, path):
                     points = [*points, (there, best)]
                 x, y = zip(*sorted(points), strict=True)
                 axes.plot(x, y, color=colour, marker="o", markersize=3, label=style)
-                axes.set_xticks(sorted({*axes.get_xticks().astype(int), *x} & {*x}))
-            axes.set(title=quantity.replace("_", " "))
+                ticks |= {*x}
+            axes.set(title=quantity.replace("_", " "), xticks=sorted(ticks))
             if len(found) > 1:
                 axes.legend()
         for axes in panels[len(quantities) :]:
