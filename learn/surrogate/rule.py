@@ -25,8 +25,8 @@ class Rewiring(StrEnum):
     """What happens to synapses and delays that a network may not have all of.
 
     fixed : those drawn at the start stay.  rigl : after an epoch the smallest weights go, and
-    those absent synapses come whose loss would fall fastest (Evci et al. 2020); likewise
-    delays.  deep-r : a synapse whose weight changes its sign goes, and another one is drawn
+    those absent synapses come whose loss would fall fastest (Evci et al. 2020); likewise the
+    shortest delays go, and those come that the loss wants longer most.  deep-r : a synapse whose weight changes its sign goes, and another one is drawn
     (Bellec et al. 2018).
     """
 

@@ -88,7 +88,9 @@ class Sparse:
         epochs: int,
         rng: np.random.Generator,
     ) -> None:
-        """Replace, after an epoch, small weights and delays that matter little (`rigl`).
+        """Replace, after an epoch, the smallest weights and the shortest delays (`rigl`).
+
+        Instead come the synapses, and the delays, that the loss asks for most.
 
         gradient : of an update that saw all synapses, those absent included.
         epoch : that has just ended, from 1.
@@ -103,15 +105,10 @@ class Sparse:
                 pull = -np.abs(gradient.weights[part.weights][absent])
                 gone = there[weak[:many]]
                 self._move(part, masters, gone, absent[pull.argsort(kind="stable")[:many]], rng)
-            self._reactivate(part, masters, gradient, share, rng)
+            self._reactivate(part, masters, gradient, share)
 
     def _reactivate(
-        self,
-        part: _Part,
-        masters: Parameters,
-        gradient: Parameters,
-        share: float,
-        rng: np.random.Generator,
+        self, part: _Part, masters: Parameters, gradient: Parameters, share: float
     ) -> None:
         active = self.active[part.delays]
         could = self.exists[part.weights] > 0 if part.synaptic else np.ones(active.size, np.bool_)
@@ -119,11 +116,12 @@ class Sparse:
         many = min(int(share * there.size), idle.size)
         if self.rule.active_delays == 1 or not many:
             return
-        pull = np.abs(gradient.delays[part.delays])
-        gone = there[pull[there].argsort(kind="stable")[:many]]
-        new = idle[(-pull[idle]).argsort(kind="stable")[:many]]
+        longer = masters.delays[part.delays] - self.layout.smallest_delays[part.delays]
+        # Down the gradient by a delay that is the smallest one there can only be upwards.
+        slope = gradient.delays[part.delays]
+        gone = there[longer[there].argsort(kind="stable")[:many]]
+        new = idle[slope[idle].argsort(kind="stable")[:many]]
         active[gone], active[new] = 0, 1
-        self._draw(part, masters, new, rng)
 
     def _move(
         self,
