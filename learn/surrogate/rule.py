@@ -26,8 +26,8 @@ class Rewiring(StrEnum):
 
     fixed : those drawn at the start stay.  rigl : after an epoch the smallest weights go, and
     those absent synapses come whose loss would fall fastest (Evci et al. 2020); likewise the
-    shortest delays go, and those come that the loss wants longer most.  deep-r : a synapse whose weight changes its sign goes, and another one is drawn
-    (Bellec et al. 2018).
+    shortest delays go, and those come that the loss wants longer most.  deep-r : a synapse whose
+    weight changes its sign goes, and another one is drawn (Bellec et al. 2018).
     """
 
     FIXED = "fixed"
