@@ -1,6 +1,7 @@
 """The list of mutants still is about this tree, and a verdict is what pytest said."""
 
 import asyncio
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -85,9 +86,18 @@ def test_what_a_bench_started_ends_with_it(tmp_path):
         task.cancel()
         await asyncio.wait([task])
 
+    def runs():
+        try:
+            return Path("/proc", told.read_text(), "stat").read_text().split()[2] != "Z"
+        except FileNotFoundError:
+            return False
+
     asyncio.run(interrupt())
-    state = Path("/proc", told.read_text(), "stat")
-    assert not state.exists() or state.read_text().split()[2] == "Z"
+    until = time.monotonic() + 20
+    # On a busy machine the signal is sent before it is received.
+    while runs():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_page_says_what_was_measured():
