@@ -1,11 +1,13 @@
 """The C driver, compiled strictly, on the gates behind AXI and on buses that misbehave."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -271,3 +273,10 @@ def test_the_driver_says_what_is_wrong(tmp_path):
     done = subprocess.run([main], capture_output=True, text=True, check=True)
     statuses = [-1, -2, 0, 0, 0, -3, -4, -4, 0, -4, -5, -5, 7, 7]
     assert done.stdout.split() == [str(status) for status in statuses]
+
+
+def test_the_example_of_the_guide_compiles(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "host.md").read_text()
+    (example,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
+    folder = exported(random_image(np.random.default_rng(0), TINY, 5), tmp_path)
+    assert compiled(folder, example).exists()
