@@ -42,7 +42,7 @@ SIGMA = 4.0
 
 MODES = ("none", "axonal", "synaptic")
 HELD_OUT = (2, 9, 16, 23, 30, 37)
-EPOCHS = {"yin-yang": 80, "digits": 20}
+EPOCHS = {"yin-yang": 80, "digits": 40}
 
 
 def network_of(max_delay, hidden=HIDDEN):

@@ -81,9 +81,7 @@ def measure(mode, hidden, seed, epochs, train, test):
 def table(rows):
     """Return the lines of the table."""
     lines = [
-        row(
-            "", "hidden", "parameters", "exact times %", "steps %", "chip %", "published %", "runs"
-        ),
+        row("", "hidden", "parameters", "exact %", "steps %", "chip %", "published %", "runs"),
         rule(8),
     ]
     for hidden in sorted({r["hidden"] for r in rows}):
