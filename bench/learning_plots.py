@@ -5,8 +5,8 @@ usage: python -m bench.learning_plots sweeps RESULTS FIGURE
 
 sweeps : a panel for each quantity of bench/plans/widths.json, whose runs are called QUANTITY VALUE,
 "all wide" being the chip that the others differ from in one quantity; runs of which
-", nearest" is said round steps to the nearest.  curves : held-out accuracy over epochs, on the chip
-and by the float rule, runs of one name being seeds.
+", nearest" is said round steps to the nearest.  curves : accuracies over epochs, on the chip and by
+the float rule, runs of one name being seeds.
 """
 
 import argparse
@@ -87,21 +87,24 @@ def curves(groups, names, path):
             if names and name not in names:
                 continue
             colour = (
-                FLOAT if where == "float" else CHIP if len(names) <= 2 else colours[len(axes.lines)]
+                FLOAT
+                if where == "float"
+                else CHIP
+                if len(names) <= 2
+                else colours[len(axes.lines) // 2]
             )
-            accuracies = 100 * np.array(
-                [[epoch["held_out_accuracy"] for epoch in row["history"]] for row in rows]
-            )
-            epochs = np.arange(1, accuracies.shape[1] + 1)
-            axes.plot(
-                epochs, accuracies.mean(0), color=colour, marker="o", markersize=3,
-                label=f"{name} ({where})" if where not in name else name,
-            )  # fmt: skip
-            axes.fill_between(
-                epochs, accuracies.min(0), accuracies.max(0), color=colour, alpha=0.15, linewidth=0
-            )
-        axes.set(xlabel="epoch", ylabel="held out, right %")
-        axes.legend()
+            label = f"{name} ({where})" if where not in name else name
+            for what, style in (("held_out_accuracy", "-"), ("train_accuracy", "--")):
+                accuracies = 100 * np.array([[e[what] for e in row["history"]] for row in rows])
+                epochs = np.arange(1, accuracies.shape[1] + 1)
+                axes.plot(
+                    epochs, accuracies.mean(0), style, color=colour, marker="o", markersize=3,
+                    label=label if style == "-" else None,
+                )  # fmt: skip
+                low, high = accuracies.min(0), accuracies.max(0)
+                axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.set(xlabel="epoch", ylabel="right, %")
+        axes.legend(title="held out; dashed: while it learned", title_fontsize=8)
         save(figure, path)
 
 
