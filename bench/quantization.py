@@ -252,6 +252,8 @@ def tables(results, names):
         delays = (6,) if name.endswith("none") else DELAYS
         print(f"\n### {name}\n")
         for how in ("outputs", "tuned", "gently"):
+            if not any(key.startswith(f"{name} {how} ") for key in rows):
+                continue
             print(f"| {SAID[how]}: weight bits |" + "".join(f" delays {d} |" for d in delays))
             print("|---" * (1 + len(delays)) + "|")
             for w in WEIGHTS:
