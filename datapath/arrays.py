@@ -21,7 +21,7 @@ _MAGIC = b"\x93NUMPY\x01\x00"
 # The only header that `packed` writes; it is matched, not evaluated.
 _NPY = re.compile(
     rb"\{'descr': '(\|u1|\|i1|<i2|<i4|<i8)', 'fortran_order': False, "
-    rb"'shape': \((|[1-9]\d{0,8},|[1-9]\d{0,8}, [1-9]\d{0,8})\), \} *\n"
+    rb"'shape': \((|0,|[1-9]\d{0,8},|[1-9]\d{0,8}, [1-9]\d{0,8})\), \} *\n"
 )
 
 
@@ -79,4 +79,4 @@ def _array(file: bytes, where: str) -> np.ndarray:
             f"{where}: has {len(file) - end} bytes, and an array of shape {shape} needs {needed}; "
             "export it again"
         )
-    return np.frombuffer(file, kind, offset=end).reshape(shape)
+    return np.frombuffer(file[end:], kind).reshape(shape)

@@ -451,6 +451,12 @@ def test_a_quantized_network_goes_on_learning_on_its_chip(house):
     assert (tuned.projections[0].weights != rounded.projections[0].weights).any()
     for before, after in zip(rounded.populations, tuned.populations, strict=True):
         assert (before.threshold == after.threshold).all()
+    # Without delays to learn there are no taps: an array of no numbers.
+    still = ("--epochs", "1", "--delay-rate", "0", "-o", "still.ranvier")
+    done("learn", "events.npz", "--from", "rounded.ranvier", *still)
+    kept = datapath.files.load("still.ranvier")
+    assert kept.learning.taps.size == 0
+    assert (kept.projections[0].delays == rounded.projections[0].delays).all()
 
 
 def test_training_stopped_without_a_checkpoint_says_that_nothing_is_kept(house, monkeypatch):
