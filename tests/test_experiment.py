@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -218,7 +219,7 @@ def wait(for_what, seconds=120):
 
 
 def test_nothing_is_lost_with_a_worker_and_the_result_is_the_same(tmp_path):
-    jobs = read_plan(written(tmp_path, epochs=150))
+    jobs = read_plan(written(tmp_path, epochs=600))
     here = Results(tmp_path / "here")
     assert run_plan(jobs, here, workers=2, scheduler=None, progress=lambda *_: None) == 0
 
@@ -242,11 +243,15 @@ def test_nothing_is_lost_with_a_worker_and_the_result_is_the_same(tmp_path):
         running.start()
         victim = psutil.Process(cluster[1].pid)
 
-        def trains():
-            return any("ranvier.experiment" in c.cmdline() for c in victim.children())
+        def training():
+            # One that has just ended has no command line any more.
+            with suppress(psutil.Error):
+                return [c for c in victim.children() if "ranvier.experiment" in c.cmdline()]
+            return []
 
-        wait(trains)
-        child = next(c for c in victim.children() if "ranvier.experiment" in c.cmdline())
+        found = []
+        wait(lambda: found.extend(training()) or found)
+        child = found[0]
         victim.send_signal(signal.SIGKILL)
         running.join(180)
         assert not running.is_alive()
