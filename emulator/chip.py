@@ -32,10 +32,11 @@ Flags = NDArray[np.bool_]
 Counts = NDArray[np.integer[Any]]
 Item = TypeVar("Item")
 
-CHUNK = 2
+CHUNK = 8
 """Recordings that a thread takes at a time, if they are short.
 
-Few, so that a thread that gets less of its core than the others does not hold them up.
+Few, so that a thread that gets less of its core than the others does not hold them up; but with 2
+of them the threads wait for one another, because Python hands arrays to a kernel one at a time.
 """
 
 CELLS = 1 << 22
