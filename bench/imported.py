@@ -20,7 +20,7 @@ from DCLS.construct.modules import Dcls1d
 from spikingjelly.activation_based import functional, layer, neuron, surrogate
 
 import model
-from bench.originals import LAYERED, TAPS, TAU, evaluated
+from bench.originals import LAYERED, TAPS, TAU, evaluated, passed
 from bench.quantization import HELD_OUT
 from events import spoken_digits
 from model import simulate
@@ -63,13 +63,7 @@ def played(net, x):
     functional.reset_net(net)
     spikes = None
     for module in net:
-        if isinstance(module, Dcls1d):
-            padded = torch.nn.functional.pad(x.permute(1, 2, 0), (TAPS - 1, 0))
-            x = module(padded).permute(2, 0, 1)
-        elif isinstance(module, layer.BatchNorm1d):
-            x = module(x.unsqueeze(3)).squeeze(3)
-        else:
-            x = module(x)
+        x = passed(module, x)
         if isinstance(module, neuron.LIFNode) and spikes is None:
             spikes = x
     return net[-1].v_seq, spikes

@@ -70,17 +70,21 @@ def evaluated(modules):
             module.clamp_parameters()
 
 
+def passed(module, x):
+    """Return what a module of either library makes of x [T, B, channels], in the same order."""
+    if isinstance(module, Dcls1d):
+        padded = torch.nn.functional.pad(x.permute(1, 2, 0), (TAPS - 1, 0))
+        return module(padded).permute(2, 0, 1)
+    if isinstance(module, layer.BatchNorm1d):
+        return module(x.unsqueeze(3)).squeeze(3)
+    return module(x)
+
+
 def played(modules, x):
     """Play x [T, B, channels] through modules; return the spikes of every LIF layer, [B, T, N]."""
     out = []
     for module in modules:
-        if isinstance(module, Dcls1d):
-            padded = torch.nn.functional.pad(x.permute(1, 2, 0), (TAPS - 1, 0))
-            x = module(padded).permute(2, 0, 1)
-        elif isinstance(module, layer.BatchNorm1d):
-            x = module(x.unsqueeze(3)).squeeze(3)
-        else:
-            x = module(x)
+        x = passed(module, x)
         if isinstance(module, neuron.LIFNode):
             out.append(x.permute(1, 0, 2).numpy() > 0)
     return out[:-1]

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from learn.examples import Examples
 from learn.first_spikes import FirstSpikes
 from learn.gradient import Outcome, Parameters
-from learn.rule import Optimizer, at_least_zero, member
+from learn.rule import Optimizer, at_least_zero, check_batches, member
 from learn.training import Epoch, Result, Training, finish
 from model import Network
 
@@ -85,12 +85,7 @@ class DelGrad:
             at_least_zero(name, getattr(self, name))
         if not (math.isfinite(self.margin) and self.margin > 0):
             raise ValueError(f"margin must be a number above 0, not {self.margin}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and less than 1, not {self.momentum}")
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, not {self.batch}")
-        if self.channel_shift < 0:
-            raise ValueError(f"channel_shift must be at least 0, not {self.channel_shift}")
+        check_batches(self.momentum, self.batch, self.channel_shift)
 
     @property
     def bias_rate(self) -> float:

@@ -42,7 +42,7 @@ from learn.adjoint import Adjoint
 from learn.examples import Examples
 from learn.gradient import Outcome, Parameters
 from learn.grids import Grids
-from learn.rule import Optimizer, at_least_zero, member
+from learn.rule import Optimizer, at_least_zero, check_batches, member
 from learn.training import Epoch, Result, Training, finish
 from model import Input, Network
 
@@ -98,12 +98,7 @@ class EventProp:
             *("rate_strength", "rate_target", "smallest_rise"),
         ):
             at_least_zero(name, getattr(self, name))
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and less than 1, not {self.momentum}")
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, not {self.batch}")
-        if self.channel_shift < 0:
-            raise ValueError(f"channel_shift must be at least 0, not {self.channel_shift}")
+        check_batches(self.momentum, self.batch, self.channel_shift)
 
 
 def train_eventprop(

@@ -79,7 +79,7 @@ def make_network(
             raise ValueError(
                 f"max_delay must be at least {least} from {pre.name} to {post.name}, not {most}"
             )
-        shape = _shape(mode, post.size, pre.size)
+        shape = mode.shape(post.size, pre.size)
         drawn = mode is not Delay.NONE and delays == "random"
         projections.append(
             Projection(
@@ -184,7 +184,7 @@ def make_first_spike_network(
         pre = populations[-1]
         scale = min(1.0, FIRST_SPIKE_INPUTS / pre.size)
         weights = unit * rng.normal(scale, scale, (size, pre.size))
-        shape = _shape(mode, size, pre.size)
+        shape = mode.shape(size, pre.size)
         start = rng.uniform(0, most, shape) if delays == "random" else np.zeros(shape)
         projections.append(
             Projection(f"{pre.name}_to_{name}", pre.name, name, weights, mode, start, most)
@@ -221,13 +221,3 @@ def _names(hidden: Sequence[int]) -> list[str]:
         raise ValueError("hidden must name the size of at least one hidden population")
     many = len(hidden) > 1
     return [f"hidden{n + 1}" if many else "hidden" for n in range(len(hidden))]
-
-
-def _shape(mode: Delay, post: int, pre: int) -> tuple[int, ...]:
-    """Return the shape of delays."""
-    return {
-        Delay.NONE: (),
-        Delay.AXONAL: (pre,),
-        Delay.DENDRITIC: (post,),
-        Delay.SYNAPTIC: (post, pre),
-    }[mode]

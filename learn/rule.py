@@ -129,15 +129,8 @@ class Rule:
         for name in ("weight_rate", "delay_rate", "bias_rate", "rate_strength", "rate_target"):
             at_least_zero(name, getattr(self, name))
         for name in ("sigma_start", "sigma_end", "surrogate_width", "error_width"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be a positive number, not {value}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and less than 1, not {self.momentum}")
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, not {self.batch}")
-        if self.channel_shift < 0:
-            raise ValueError(f"channel_shift must be at least 0, not {self.channel_shift}")
+            positive(name, getattr(self, name))
+        check_batches(self.momentum, self.batch, self.channel_shift)
 
     def sigma(self, epoch: int, epochs: int) -> float:
         """Return the taps' width in epoch 0 <= `epoch` < `epochs`, in steps."""
@@ -162,6 +155,22 @@ def at_least_zero(name: str, value: float) -> None:
     """Refuse a value that is negative or not finite."""
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be a number of at least 0, not {value}")
+
+
+def positive(name: str, value: float) -> None:
+    """Refuse a value that is 0, negative or not finite."""
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive number, not {value}")
+
+
+def check_batches(momentum: float, batch: int, channel_shift: int) -> None:
+    """Refuse what no descent over mini-batches of shifted recordings can have."""
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum must be at least 0 and less than 1, not {momentum}")
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, not {batch}")
+    if channel_shift < 0:
+        raise ValueError(f"channel_shift must be at least 0, not {channel_shift}")
 
 
 def half_taps(kind: Taps, sigma: float) -> NDArray[np.float64]:

@@ -254,12 +254,7 @@ def _projection(archive: Source, described: _Fields, sizes: Mapping[str, int]) -
         if end not in sizes:
             raise ValueError(f"{archive.path}: {name}: there is no population {end!r}")
     delay = described.choice("delay", Delay)
-    shape = {
-        Delay.NONE: (),
-        Delay.AXONAL: (sizes[pre],),
-        Delay.DENDRITIC: (sizes[post],),
-        Delay.SYNAPTIC: (sizes[post], sizes[pre]),
-    }[delay]
+    shape = delay.shape(sizes[post], sizes[pre])
     return Projection(
         name=name,
         pre=pre,

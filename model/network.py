@@ -24,6 +24,15 @@ class Delay(StrEnum):
     DENDRITIC = "dendritic"
     SYNAPTIC = "synaptic"
 
+    def shape(self, post: int, pre: int) -> tuple[int, ...]:
+        """Return the shape of the delays of a projection of `post` times `pre` synapses."""
+        return {
+            Delay.NONE: (),
+            Delay.AXONAL: (pre,),
+            Delay.DENDRITIC: (post,),
+            Delay.SYNAPTIC: (post, pre),
+        }[self]
+
 
 class Reset(StrEnum):
     """What a spike does to its membrane, in the tick of the spike and before the next leak."""
@@ -201,12 +210,7 @@ class Projection:
             )
         object.__setattr__(self, "delay", Delay(self.delay))
         post, pre = weights.shape
-        shape = {
-            Delay.NONE: (),
-            Delay.AXONAL: (pre,),
-            Delay.DENDRITIC: (post,),
-            Delay.SYNAPTIC: (post, pre),
-        }[self.delay]
+        shape = self.delay.shape(post, pre)
         object.__setattr__(self, "weights", _floats(self.name, "weights", weights, (post, pre)))
         object.__setattr__(self, "delays", _floats(self.name, "delays", self.delays, shape))
         largest = _whole(self.name, "max_delay", self.max_delay, 0)

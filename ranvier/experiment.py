@@ -208,7 +208,6 @@ class _Data:
             self.examples, self.held_out = split(self.train, task.hold_out or None)
         except (ValueError, OSError) as error:
             raise ValueError(f"{where}: task: {error}") from None
-        self.task = task
 
     @property
     def digest(self) -> str:
@@ -223,16 +222,11 @@ class _Data:
     def start(self, trial: Trial) -> Network:
         """Return the network that a training begins with."""
         from learn import make_first_spike_network, make_network
+        from ranvier.sources import ends
 
-        train = self.train
         size: dict[str, Any] = {
-            "channels": train.channels,
-            "units": train.n_units,
+            **ends(self.train),
             "hidden": trial.hidden,
-            "classes": len(train.label_names) or int(train.labels.max()) + 1,
-            "labels": train.label_names,
-            "steps": self.task.steps,
-            "dt_ms": self.task.dt_ms,
             "tau_ms": trial.tau_ms,
             "delay": trial.delay,
             "max_delay": trial.max_delay,

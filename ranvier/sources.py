@@ -191,6 +191,18 @@ def for_image(data: Recordings | Counts, image: Image) -> Counts:
     )
 
 
+def ends(counts: Counts) -> dict[str, Any]:
+    """Return what an untrained network takes from its recordings, for `learn.make_network`."""
+    return {
+        "channels": counts.channels,
+        "units": counts.n_units,
+        "classes": len(counts.label_names) or int(counts.labels.max()) + 1,
+        "labels": counts.label_names,
+        "steps": counts.counts.shape[1],
+        "dt_ms": counts.dt_ms,
+    }
+
+
 def some(data: Data, recordings: int | None) -> Data:
     """Keep `recordings` of them, spread evenly over the data set; None keeps all."""
     if recordings is None or recordings >= len(data):

@@ -10,19 +10,28 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, linear, pad
 
 from learn.surrogate.rule import Kernel
 from model.network import Delay
 
+Numbers = TypeVar("Numbers", Tensor, NDArray[np.float64])
+
 GRID = 2.0**-32
 """Weights at width 0 are multiples of this: float64 adds those without rounding, in any order."""
 COMPACT_FROM = 6
 """Lags per tap from which taps alone are faster than a whole kernel (bench/surrogate.py)."""
+
+
+def on_grid(weights: Numbers) -> Numbers:
+    """Return `weights` rounded to multiples of GRID, half to even."""
+    return (weights / GRID).round() * GRID
 
 
 def reach(sigma: float, kernel: Kernel) -> float:
@@ -99,12 +108,7 @@ class DelayedLinear(nn.Module):
                 f"max_delay must be at least min_delay = {min_delay} >= 0, not {max_delay}"
             )
         self.min_delay, self.max_delay, self.compact = min_delay, max_delay, compact
-        shape = {
-            Delay.NONE: (),
-            Delay.AXONAL: (pre,),
-            Delay.DENDRITIC: (post,),
-            Delay.SYNAPTIC: (post, pre),
-        }[self.delay]
+        shape = self.delay.shape(post, pre)
         self.weight = nn.Parameter(torch.randn(post, pre) / pre**0.5)
         drawn = min_delay + (max_delay - min_delay) * torch.rand(shape)
         if self.delay is Delay.NONE:
@@ -151,7 +155,7 @@ class DelayedLinear(nn.Module):
 
     def weights(self) -> Tensor:
         """Return the weights in use: multiples of GRID at width 0."""
-        return (self.weight / GRID).round() * GRID if self.sigma == 0 else self.weight
+        return on_grid(self.weight) if self.sigma == 0 else self.weight
 
     def _within(self) -> Tensor:
         return self.delays.clamp(self.min_delay, self.max_delay)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learn.surrogate.delays import GRID, DelayedLinear
+from learn.surrogate.delays import DelayedLinear, on_grid
 from learn.surrogate.neurons import Lif, Readout
 from learn.surrogate.rule import Kernel
 from model import Delay, Input, Network, Population, Projection
@@ -147,7 +147,7 @@ class SpikingNetwork(nn.Module):
         projections = []
         for p in self.network.projections:
             module = self.projection(p.name)
-            weights = np.rint(_array(module.weight) / GRID) * GRID
+            weights = on_grid(_array(module.weight))
             projections.append(replace(p, weights=weights, delays=_array(module.delays)))
         populations = tuple(
             p if isinstance(p, Input) else self._written(p) for p in self.network.populations

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
 from learn.eventprop import Objective
-from learn.rule import Optimizer, annealed, at_least_zero, member
+from learn.rule import Optimizer, annealed, at_least_zero, check_batches, member, positive
 
 
 class Kernel(StrEnum):
@@ -92,21 +91,14 @@ class Surrogate:
         for name in ("weight_rate", "delay_rate", "bias_rate", "rate_strength", "rate_target"):
             at_least_zero(name, getattr(self, name))
         for name in ("sigma_start", "sigma_end", "surrogate_width"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be a positive number, not {value}")
+            positive(name, getattr(self, name))
         for name in ("connections", "active_delays", "rewired"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
         if not self.connections:
             raise ValueError("connections must be above 0: a network needs synapses")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and less than 1, not {self.momentum}")
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, not {self.batch}")
-        if self.channel_shift < 0:
-            raise ValueError(f"channel_shift must be at least 0, not {self.channel_shift}")
+        check_batches(self.momentum, self.batch, self.channel_shift)
 
     def sigma(self, epoch: int, epochs: int) -> float:
         """Return the kernel's width in epoch 0 <= `epoch` < `epochs`, in steps."""

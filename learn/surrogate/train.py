@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from learn.eventprop import Objective
 from learn.examples import Examples
 from learn.gradient import Outcome, Parameters
-from learn.surrogate.delays import GRID
+from learn.surrogate.delays import on_grid
 from learn.surrogate.network import SpikingNetwork
 from learn.surrogate.rule import Rewiring, Surrogate
 from learn.surrogate.sparse import Sparse
@@ -245,9 +245,7 @@ def _shifted(counts: NDArray[np.uint8], shifts: NDArray[np.int64]) -> NDArray[np
 def _on_grid(network: Network) -> Network:
     return replace(
         network,
-        projections=tuple(
-            replace(p, weights=np.rint(p.weights / GRID) * GRID) for p in network.projections
-        ),
+        projections=tuple(replace(p, weights=on_grid(p.weights)) for p in network.projections),
     )
 
 

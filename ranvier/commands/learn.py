@@ -133,7 +133,7 @@ def command(
             units_per_channel=units_per_channel, dt_ms=dt_ms, steps=steps, maximum=31
         )
         shape = (hidden, delay, recurrent, max_delay, delays)
-        image = _from_scratch(counts, shape, dt_ms, schedule, seed)
+        image = _from_scratch(counts, shape, schedule, seed)
     else:
         image = _going_on(open_image(start), schedule, seed)
         _check_labels(given.labels, image, data, start)
@@ -172,22 +172,18 @@ def command(
     click.echo(f"{output}: learned {len(history)} epochs on the chip", err=True)
 
 
-def _from_scratch(counts: Any, shape: Any, dt_ms: float, schedule: Schedule, seed: int) -> Image:
+def _from_scratch(counts: Any, shape: Any, schedule: Schedule, seed: int) -> Image:
     """Random weights on a chip made for them."""
     from learn import make_network
     from quant.learnable import learnable
     from quant.start import start_image
     from ranvier.defaults import LARGEST_WEIGHT, LEARN_OPTIONS, OPTIONS
+    from ranvier.sources import ends
 
     hidden, delay, recurrent, max_delay, delays = shape
     network = make_network(
-        channels=counts.channels,
-        units=counts.n_units,
+        **ends(counts),
         hidden=hidden,
-        classes=len(counts.label_names) or int(counts.labels.max()) + 1,
-        labels=counts.label_names,
-        steps=counts.counts.shape[1],
-        dt_ms=dt_ms,
         delay=delay,
         max_delay=max_delay,
         delays=delays,

@@ -157,7 +157,7 @@ def command(
 
     import model
     from learn import make_first_spike_network, make_network
-    from ranvier.sources import check_writable, labelled, open_data, show, split
+    from ranvier.sources import check_writable, ends, labelled, open_data, show, split
     from ranvier.training import trainer_of
 
     check_writable(output)
@@ -188,13 +188,8 @@ def command(
     given = labelled(open_data(data), data)
     counts = given.binned(units_per_channel=units_per_channel, dt_ms=dt_ms, steps=steps)
     size: dict[str, Any] = {
-        "channels": counts.channels,
-        "units": counts.n_units,
+        **ends(counts),
         "hidden": hidden,
-        "classes": len(counts.label_names) or int(counts.labels.max()) + 1,
-        "labels": counts.label_names,
-        "steps": steps,
-        "dt_ms": dt_ms,
         "delay": delay,
         "max_delay": max_delay,
         "delays": delays,

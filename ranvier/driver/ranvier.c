@@ -124,7 +124,9 @@ int ranvier_open(struct ranvier *chip)
     return RANVIER_OK;
 }
 
-int ranvier_load(struct ranvier *chip)
+/* Visit every word of the image once no command runs. */
+static int each(struct ranvier *chip,
+                int (*visit)(struct ranvier *chip, uint32_t address, uint32_t word))
 {
     uint32_t idle;
     int failed = await(chip, RANVIER_REGISTER_IDLE_ADDRESS, &idle);
@@ -134,31 +136,28 @@ int ranvier_load(struct ranvier *chip)
             for (uint32_t b = 0; b < run->beats; b++) {
                 if (failed)
                     return failed;
-                failed = chip->write(chip->context, run->address + w * run->stride + b,
-                                     run->data[w * run->beats + b]);
+                failed = visit(chip, run->address + w * run->stride + b,
+                               run->data[w * run->beats + b]);
             }
     }
     return failed;
 }
 
-int ranvier_verify(struct ranvier *chip)
+static int load(struct ranvier *chip, uint32_t address, uint32_t word)
 {
-    uint32_t word;
-    int failed = await(chip, RANVIER_REGISTER_IDLE_ADDRESS, &word);
-    for (uint32_t r = 0; r < RANVIER_RUNS; r++) {
-        const struct ranvier_run *run = &ranvier_runs[r];
-        for (uint32_t w = 0; w < run->words; w++)
-            for (uint32_t b = 0; b < run->beats; b++) {
-                if (failed)
-                    return failed;
-                failed =
-                    chip->read(chip->context, run->address + w * run->stride + b, &word);
-                if (!failed && word != run->data[w * run->beats + b])
-                    return RANVIER_DIFFERS;
-            }
-    }
-    return failed;
+    return chip->write(chip->context, address, word);
 }
+
+static int verify(struct ranvier *chip, uint32_t address, uint32_t word)
+{
+    uint32_t found;
+    int failed = chip->read(chip->context, address, &found);
+    return !failed && found != word ? RANVIER_DIFFERS : failed;
+}
+
+int ranvier_load(struct ranvier *chip) { return each(chip, load); }
+
+int ranvier_verify(struct ranvier *chip) { return each(chip, verify); }
 
 int ranvier_clear(struct ranvier *chip) { return send(chip, RANVIER_COMMAND_CLEAR, 0, 0); }
 
