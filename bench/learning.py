@@ -6,7 +6,8 @@ usage: python -m bench.learning FOLDER RESULTS PLAN [--jobs 1] [--threads 1]
 FOLDER holds shd_train_140x10ms.npz and shd_test_140x10ms.npz (see bench/three_factor.py).  PLAN is
 a JSON file: a list of objects, each a run (fields of `Case`, all with defaults; `seed` may be a
 list).  Every run adds a line to RESULTS when it has ended, and is skipped if its line is there.
-Speakers 3 and 9 of the training set choose the epoch; the test set is looked at once, at the end.
+Speakers 3 and 9 of the training set choose the epoch, or, with `everyone`, are learned like the
+others, and the last epoch counts; the test set is looked at once, at the end.
 """
 
 import argparse
@@ -38,9 +39,9 @@ class Case:
 
     where : chip or float.  delay, start, learn_delays : mode of the input projection, where its
     delays start (random, zero), and whether they learn.  recurrent : mode, or None.
-    weight_rate : in units of the largest weight.  largest : by population, the largest weight of
-    the chip; 0.5 where nothing is said.  tuning, rule, options, mapping : further fields of Tuning,
-    Rule, LearnOptions, Options.
+    weight_rate : in units of the largest weight.  everyone : nobody is held out.  shift : channel
+    augmentation.  largest : by population, the largest weight of the chip; 0.5 where nothing is
+    said.  tuning, rule, options, mapping : further fields of Tuning, Rule, LearnOptions, Options.
     """
 
     name: str = ""
@@ -58,6 +59,8 @@ class Case:
     delay_rate: float = 0.03
     steps: int = 100
     recordings: int | None = None
+    everyone: bool = False
+    shift: int = 0
     largest: dict = field(default_factory=dict)
     tuning: dict = field(default_factory=dict)
     rule: dict = field(default_factory=dict)
@@ -94,11 +97,12 @@ def data_of(folder, case):
         most = (1 << OPTIONS.count_bits) - 1
         parts.append((np.minimum(summed, most).astype(np.uint8), labels, speakers))
     (counts, labels, speakers), test = parts
-    held = np.isin(speakers, HELD_OUT_SPEAKERS)
+    held = np.isin(speakers, HELD_OUT_SPEAKERS) & (not case.everyone)
     chosen = np.flatnonzero(~held)
     if case.recordings is not None:
         chosen = np.sort(np.random.default_rng(7).permutation(chosen)[: case.recordings])
-    return (counts[chosen], labels[chosen]), (counts[held], labels[held]), test
+    held_out = None if case.everyone else (counts[held], labels[held])
+    return (counts[chosen], labels[chosen]), held_out, test
 
 
 def on_chip(case, learned, held_out, test):
@@ -109,7 +113,9 @@ def on_chip(case, learned, held_out, test):
         half_taps=(),
         **{"linear": True, "error_width": 3 / case.largest.get("readout", LARGEST), **case.tuning},
     )
-    schedule = Schedule(epochs=case.epochs, batch=case.batch, tuning=tuning)
+    schedule = Schedule(
+        epochs=case.epochs, batch=case.batch, tuning=tuning, channel_shift=case.shift
+    )
     start = start_image(network_of(case), replace(OPTIONS, **case.mapping), largest=case.largest)
     image = learnable(start, schedule.at(0), LearnOptions(**case.options), seed=case.seed)
     best, history = (-1.0, image), []
@@ -118,7 +124,8 @@ def on_chip(case, learned, held_out, test):
             image, *learned, schedule, epoch, seed=case.seed, held_out=held_out
         )
         history.append(asdict(told))
-        if told.held_out_accuracy > best[0]:
+        # Nobody held out, the last epoch counts.
+        if held_out is None or told.held_out_accuracy > best[0]:
             best = (told.held_out_accuracy, image)
     return history, run(best[1], test[0]).classes, memory_bits(best[1].chip).bits
 
@@ -134,6 +141,7 @@ def in_float(case, learned, held_out, test):
             "weight_rate": case.weight_rate * LARGEST,
             "delay_rate": case.delay_rate if case.learn_delays else 0.0,
             "bias_rate": 0.0,
+            "channel_shift": case.shift,
             **case.rule,
         }
     )
@@ -143,7 +151,7 @@ def in_float(case, learned, held_out, test):
         rule,
         epochs=case.epochs,
         seed=case.seed,
-        held_out=Examples(*held_out),
+        held_out=None if held_out is None else Examples(*held_out),
     )
     history = [
         {

@@ -34,7 +34,9 @@ class Schedule:
     epochs, batch : passes over the recordings, and recordings per update.
     tuning : of the first epoch.  taps, sigma_start, sigma_end : kind of the derivative in time,
     and its width, in ticks, which falls geometrically from the first epoch to the last.  Rates fall
-    by a cosine that would end at 0 with the last epoch.
+    by a cosine that would end at 0 with the last epoch.  channel_shift : each recording is sent
+    shifted by up to this many channels, drawn anew in every epoch; what leaves the array at its
+    edge is lost.
     """
 
     epochs: int
@@ -43,6 +45,7 @@ class Schedule:
     taps: Taps = Taps.GAUSS
     sigma_start: float = 4.0
     sigma_end: float = 1.0
+    channel_shift: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
@@ -52,6 +55,8 @@ class Schedule:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, not {value}")
+        if self.channel_shift < 0:
+            raise ValueError(f"channel_shift must be at least 0, not {self.channel_shift}")
 
     def at(self, epoch: int) -> Tuning:
         """Return the tuning of epoch 0 <= `epoch` < `epochs`."""
@@ -113,8 +118,12 @@ def learn_epoch(
     counts : integers[recordings, steps, channels].  labels : int64[recordings].  epoch : from 0.
     """
     ready = tuned(image, schedule.at(epoch))
-    order = np.random.default_rng([seed, 3, epoch]).permutation(len(labels))
-    done = engine(ready, counts[order], labels[order], schedule.batch, progress)
+    rng = np.random.default_rng([seed, 3, epoch])
+    order = rng.permutation(len(labels))
+    sent, shift = counts[order], schedule.channel_shift
+    if shift:
+        sent = _shifted(sent, rng.integers(-shift, shift, len(order), endpoint=True))
+    done = engine(ready, sent, labels[order], schedule.batch, progress)
     held = None
     if held_out is not None:
         held = float((run(done.image, held_out[0]).classes == held_out[1]).mean())
@@ -125,6 +134,17 @@ def learn_epoch(
         cycles=done.total_cycles,
         saturated=float(done.learn_saturated.mean()),
     )
+
+
+def _shifted(counts: Counts, shifts: Integers) -> Counts:
+    """Return `counts`, the channels of each recording moved up by one of `shifts`."""
+    channels = np.arange(counts.shape[2])
+    moved = np.zeros_like(counts)
+    for shift in np.unique(shifts):
+        chosen = (shifts == shift)[:, None]
+        kept = (channels + shift >= 0) & (channels + shift < len(channels))
+        moved.swapaxes(1, 2)[chosen & np.roll(kept, shift)] = counts.swapaxes(1, 2)[chosen & kept]
+    return moved
 
 
 def fit(

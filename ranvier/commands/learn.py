@@ -53,6 +53,7 @@ DELAYS = ["none", "axonal", "synaptic"]
 @click.option("--sigma-end", type=float, default=1.0, show_default=True)
 @click.option("--nearest", is_flag=True, help="Round steps to the nearest, not stochastically.")
 @click.option("--random-feedback", is_flag=True, help="Fixed feedback, not the readout's weights.")
+@click.option("--shift", type=int, default=0, show_default=True, help="Channel augmentation.")
 @click.option("--hold-out", metavar="SPEAKERS", help="Speakers, as 3,9, that are only tested.")
 @click.option("--checkpoint", type=click.Path(), help="Written every epoch; continued if there.")
 @click.option(
@@ -85,6 +86,7 @@ def command(
     sigma_end: float,
     nearest: bool,
     random_feedback: bool,
+    shift: int,
     hold_out: str | None,
     checkpoint: str | None,
     engine: str,
@@ -126,6 +128,7 @@ def command(
         taps=Taps(taps),
         sigma_start=sigma_start,
         sigma_end=sigma_end,
+        channel_shift=shift,
     )
     given = labelled(open_data(data), data)
     if start is None:
