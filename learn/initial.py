@@ -35,15 +35,16 @@ def make_network(
     max_delay: int = 40,
     delays: str = "random",
     recurrent: Delay | str | None = None,
+    input_scale: float = INPUT_SCALE,
     labels: Sequence[str] = (),
 ) -> Network:
     """Make input, hidden LIF populations in a chain, and readout, with random normal weights.
 
-    Standard deviations: 0.08 from the input, 2 / sqrt(pre size) between hidden populations,
-    0.3 / sqrt(size) recurrent, 0.1 to the readout, each times 1 - alpha_syn, so that a current
-    brings as much in all.  Threshold 1, no bias, alpha = exp(-dt_ms / tau_ms).  The populations are
-    called input, hidden (or hidden1, hidden2, ... if there are several) and readout, a projection
-    PRE_to_POST.
+    Standard deviations: `input_scale` from the input, 2 / sqrt(pre size) between hidden
+    populations, 0.3 / sqrt(size) recurrent, 0.1 to the readout, each times 1 - alpha_syn, so that a
+    current brings as much in all.  Threshold 1, no bias, alpha = exp(-dt_ms / tau_ms).  The
+    populations are called input, hidden (or hidden1, hidden2, ... if there are several) and
+    readout, a projection PRE_to_POST.
 
     Parameters
     ----------
@@ -55,6 +56,8 @@ def make_network(
         the smallest possible.
     recurrent : delay mode of a projection of every hidden population to itself, which with
         "none" takes one step; None for none.
+    input_scale : a few channels, or few events, want more than the usual 0.08, which is for a
+        hundred channels of ten events each.
 
     Raises
     ------
@@ -66,6 +69,8 @@ def make_network(
         raise ValueError(f"tau_ms must be positive, not {tau_ms}")
     if tau_syn_ms is not None and not tau_syn_ms > 0:
         raise ValueError(f"tau_syn_ms must be positive, not {tau_syn_ms}")
+    if not (math.isfinite(input_scale) and input_scale > 0):
+        raise ValueError(f"input_scale must be a positive number, not {input_scale}")
     names = _names(hidden)
     alpha_syn = 0.0 if tau_syn_ms is None else math.exp(-dt_ms / tau_syn_ms)
     rng = np.random.default_rng(seed)
@@ -104,7 +109,7 @@ def make_network(
             reset=Reset(reset),
             alpha_syn=np.full(size, alpha_syn),
         )
-        scale = INPUT_SCALE if isinstance(pre, Input) else HIDDEN_SCALE / math.sqrt(pre.size)
+        scale = input_scale if isinstance(pre, Input) else HIDDEN_SCALE / math.sqrt(pre.size)
         join(pre, post, Delay(delay), scale)
         if recurrent is not None:
             join(post, post, Delay(recurrent), RECURRENT_SCALE / math.sqrt(size))

@@ -58,10 +58,10 @@ class Task:
 class Trial:
     """One training.
 
-    hidden ... readout_alpha : as `learn.make_network`; delays is where they start; tau_syn_ms 0 is
-    no current.  Of the rule delgrad as `learn.make_first_spike_network`: reset and readout_alpha do
-    not count.  rule : as `ranvier train --rule`.  choices : further fields of the rule.
-    weight_bits, delay_bits : of the chip it is mapped onto.
+    hidden ... input_scale : as `learn.make_network`; delays is where they start; tau_syn_ms 0 is
+    no current.  Of the rule delgrad as `learn.make_first_spike_network`: reset, readout_alpha and
+    input_scale do not count.  rule : as `ranvier train --rule`.  choices : further fields of the
+    rule.  weight_bits ... membrane_bits : of the chip it is mapped onto.
     """
 
     name: str
@@ -77,9 +77,12 @@ class Trial:
     tau_syn_ms: float = 0.0
     reset: str = "subtract"
     readout_alpha: float = 0.95
+    input_scale: float = 0.08
     choices: tuple[tuple[str, str | int | float | bool], ...] = ()
     weight_bits: int = 8
     delay_bits: int = 6
+    coefficient_bits: int = 9
+    membrane_bits: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,7 @@ class _Data:
             reset=trial.reset,
             readout_alpha=trial.readout_alpha,
             recurrent=trial.recurrent or None,
+            input_scale=trial.input_scale,
         )
 
 
@@ -281,7 +285,13 @@ def perform(job: Job, folder: Path, checkpoint: Path | None) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     network = replace(result.network, provenance={**result.network.provenance, "run": trial.name})
     model.save(network, folder / f"{job.identity}.npz")
-    options = replace(OPTIONS, weight_bits=trial.weight_bits, delay_bits=trial.delay_bits)
+    options = replace(
+        OPTIONS,
+        weight_bits=trial.weight_bits,
+        delay_bits=trial.delay_bits,
+        coefficient_bits=trial.coefficient_bits,
+        membrane_bits=trial.membrane_bits,
+    )
     calibration = some(data.train, CALIBRATION).counts
     image: Image
     image, _ = quantize(network, chip=None, options=options, calibration=calibration)

@@ -739,6 +739,8 @@ def test_options_of_another_rule(house):
         ): "--recurrent has no meaning for first spikes; leave it out",
         (*first, "--tau-ms", "15"): "tau_ms must be tau_syn_ms, 10, or twice that for first spikes "
         "in closed form, not 15",
+        (*first, "--input-scale", "1"): "--input-scale has no meaning for first spikes; leave it",
+        ("--input-scale", "-1"): "input_scale must be a positive number, not -1",
         ("--tau-syn-ms", "5"): "the three-factor trainer has no traces for synaptic currents",
     }.items():
         assert sentence in refused(*words, *given, folder=house)

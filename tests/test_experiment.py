@@ -158,6 +158,10 @@ def test_data_of_the_worker_must_be_those_of_the_plan(done, tmp_path):
         ("delay_rate = 0.0", "rate = 1", "run 'fixed': three-factor has no choice 'rate'"),
         ("delay_rate = 0.0", "delay_rate = -1", "run 'fixed': delay_rate must be a number of"),
         ("tau_ms = 4", "tau_ms = 0", "run 'learned': tau_ms must be positive, not 0.0"),
+        (
+            "tau_ms = 4", "input_scale = 0.0",
+            "run 'learned': input_scale must be a positive number, not 0.0",
+        ),
         ('"three-factor"', '"delgrad"', "run 'learned': tau_syn_ms must be positive, not 0.0"),
         (
             'rule = "three-factor"', 'rule = "delgrad"\nrecurrent = "none"',

@@ -602,3 +602,11 @@ def test_refuses_neurons_without_a_trace():
         swapped = tuple(other if p is hidden else p for p in plain.populations)
         with pytest.raises(ValueError, match=sentence):
             train(replace(plain, populations=swapped), toy(), Rule(), epochs=1, seed=0)
+
+
+def test_first_weights_from_the_input_have_the_scale_they_are_told():
+    same = {"channels": 4, "hidden": (30,), "classes": 3, "steps": 9, "dt_ms": 1.0, "seed": 5}
+    usual, wide = make_network(**same), make_network(**same, input_scale=0.8)
+    into, out = wide.projections
+    assert into.weights == pytest.approx(10 * usual.projections[0].weights)
+    assert (out.weights == usual.projections[1].weights).all()

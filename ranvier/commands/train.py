@@ -13,7 +13,7 @@ from ranvier.options import start as start_options
 if TYPE_CHECKING:
     from learn import Epoch
 
-TAU_MS, TAU_SYN_MS, READOUT_ALPHA = 15.0, 10.0, 0.95
+TAU_MS, TAU_SYN_MS, READOUT_ALPHA, INPUT_SCALE = 15.0, 10.0, 0.95, 0.08
 """Where nothing is said; tau_syn_ms for rules that need synaptic currents."""
 
 SHARED = ("objective", "rate_strength", "rate_target")
@@ -52,6 +52,12 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
     help="Of synaptic currents.  [default: none, eventprop and delgrad 10]",
 )
 @click.option("--readout-alpha", type=float, help="Per step.  [default: 0.95, delgrad 1]")
+@click.option(
+    "--input-scale",
+    type=float,
+    help="Standard deviation of the first weights from the input; few channels or events want "
+    "more than a hundred channels do.  [default: 0.08]",
+)
 @click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--rate", type=float, help="Step size of the weights.  [default: the rule's]")
@@ -127,6 +133,7 @@ def command(
     tau_ms: float | None,
     tau_syn_ms: float | None,
     readout_alpha: float | None,
+    input_scale: float | None,
     epochs: int,
     batch: int,
     rate: float | None,
@@ -196,7 +203,11 @@ def command(
         "seed": seed,
     }
     if rule == "delgrad":
-        for option, value in (("recurrent", recurrent), ("readout-alpha", readout_alpha)):
+        for option, value in (
+            ("recurrent", recurrent),
+            ("readout-alpha", readout_alpha),
+            ("input-scale", input_scale),
+        ):
             if value is not None:
                 raise ValueError(f"--{option} has no meaning for first spikes; leave it out")
         start = make_first_spike_network(
@@ -211,6 +222,7 @@ def command(
             reset="zero" if exact else "subtract",
             readout_alpha=READOUT_ALPHA if readout_alpha is None else readout_alpha,
             recurrent=recurrent,
+            input_scale=INPUT_SCALE if input_scale is None else input_scale,
         )
     told: dict[str, Any] = {"batch": batch, "channel_shift": shift}
     if rate is not None:
