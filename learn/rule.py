@@ -91,6 +91,8 @@ class Rule:
     hidden_bias : learn the bias of hidden neurons, too, not only the readout's.
     channel_shift : each recording of a batch is shifted by up to this many channels, drawn anew;
         what leaves the array at its edge is lost.
+    redrawn : share of the delays of a projection that are drawn anew after an epoch, those whose
+        weights are the smallest in all, in the first three quarters of the epochs.
     rate_strength, rate_target : adds strength * (rate - target), rate in spikes per step of this
         neuron in this recording, to the error of a spike in every step, past the readout's filter;
         strength 0 is off.
@@ -114,6 +116,7 @@ class Rule:
     sign_of_weight: bool = False
     hidden_bias: bool = False
     channel_shift: int = 0
+    redrawn: float = 0.0
     rate_strength: float = 0.0
     rate_target: float = 0.05
 
@@ -130,6 +133,8 @@ class Rule:
             at_least_zero(name, getattr(self, name))
         for name in ("sigma_start", "sigma_end", "surrogate_width", "error_width"):
             positive(name, getattr(self, name))
+        if not 0 <= self.redrawn <= 1:
+            raise ValueError(f"redrawn must be between 0 and 1, not {self.redrawn}")
         check_batches(self.momentum, self.batch, self.channel_shift)
 
     def sigma(self, epoch: int, epochs: int) -> float:

@@ -32,6 +32,7 @@ from learn.grids import Grids
 from learn.rule import Rule
 from learn.training import Epoch, Result, Training, finish
 from model import Compare, Lif, Network
+from model.layout import DELAY, NEURONS, PER_POST, PER_PRE, PRE, SIZE, WEIGHT
 
 
 def train(
@@ -141,6 +142,31 @@ class _Training(Training):
 
     def classes(self, parameters: Parameters, examples: Examples) -> NDArray[np.int64]:
         return _classes(self.gradient, parameters, examples)
+
+    def epoch(self) -> None:
+        super().epoch()
+        if 4 * len(self.history) <= 3 * self.epochs:
+            self._redraw()
+
+    def _redraw(self) -> None:
+        """Draw the delays anew that the fewest weights depend on."""
+        layout, rule = self.layout, self.gradient.rule
+        weights, delays = (self.descents[name].values for name in ("weights", "delays"))
+        for row in layout.projections:
+            pre, size = int(layout.populations[row[PRE], NEURONS]), int(row[SIZE])
+            first = int(row[WEIGHT])
+            worth = np.abs(weights[first : first + pre * size].reshape(pre, size))
+            if not row[PER_PRE] and not row[PER_POST]:
+                continue
+            if not row[PER_POST]:
+                worth = worth.sum(axis=1)
+            elif not row[PER_PRE]:
+                worth = worth.sum(axis=0)
+            weakest = np.argsort(worth.ravel(), kind="stable")[: int(rule.redrawn * worth.size)]
+            chosen = int(row[DELAY]) + weakest
+            delays[chosen] = self.rng.uniform(
+                layout.smallest_delays[chosen], layout.largest_delays[chosen]
+            )
 
     def sigma(self) -> float:
         return self.gradient.rule.sigma(len(self.history), self.epochs)

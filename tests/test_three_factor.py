@@ -610,3 +610,33 @@ def test_first_weights_from_the_input_have_the_scale_they_are_told():
     into, out = wide.projections
     assert into.weights == pytest.approx(10 * usual.projections[0].weights)
     assert (out.weights == usual.projections[1].weights).all()
+
+
+@pytest.mark.parametrize("mode", ["axonal", "dendritic", "synaptic"])
+def test_delays_of_the_weakest_weights_are_drawn_anew(mode):
+    network = tiny(mode)
+    still = Rule(weight_rate=0, delay_rate=0, bias_rate=0, redrawn=0.4)
+    into, _ = network.projections
+    worth = {"axonal": abs(into.weights).sum(0), "dendritic": abs(into.weights).sum(1)}.get(
+        mode, abs(into.weights)
+    )
+    weakest = worth <= np.sort(worth.ravel())[int(0.4 * worth.size) - 1]
+    seen = []
+    for epochs in (1, 2, 4):
+        result = train(network, busy(network), still, epochs=epochs, seed=1)
+        delays = result.network.projections[0].delays.reshape(worth.shape)
+        before = into.delays.reshape(worth.shape).astype(np.float32)
+        assert (delays[~weakest] == before[~weakest]).all()
+        assert delays.min() >= 0
+        assert delays.max() <= 6
+        seen.append(delays)
+        # What is drawn after the last epochs would have no time to learn.
+        assert (delays[weakest] != before[weakest]).all() == (epochs > 1)
+    assert len(np.unique(seen[1])) > weakest.sum() / 2
+    none = train(network, busy(network), replace(still, redrawn=0.0), epochs=4, seed=1)
+    assert (none.network.projections[0].delays == into.delays.astype(np.float32)).all()
+
+
+def test_a_share_of_more_than_everything_is_refused():
+    with pytest.raises(ValueError, match=r"redrawn must be between 0 and 1, not 1\.5"):
+        Rule(redrawn=1.5)
