@@ -36,8 +36,8 @@ demo: ready     ## a trained network to a verified chip, on embedded data
 	ranvier demo
 formal: ready   ## prove words and the ring for every input, and see each proof fail (after make synth)
 	python -m sim.formal
-mutants: ready  ## change the gates one line at a time; every bench must notice
-	python -m sim.mutants
+mutants: ready  ## break lines of the gates, then bits of netlists (after make synth); benches must notice
+	python -m sim.mutants && python -m sim.netlists
 verilog: ready  ## write build/chip.v
 	python -m rtl
 bench: ready    ## speed and size
