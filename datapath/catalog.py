@@ -118,6 +118,64 @@ TINY_LEARN = replace(
 )
 """TINY that learns weights, axonal and synaptic delays."""
 
+SMALL_LEARN = Chip(
+    channels=16,
+    neurons=16,
+    populations=8,
+    projections=8,
+    synapses=256,
+    lanes=1,
+    axon=Axon(
+        count=Format(1, signed=False),
+        channel_steps=32,
+        neuron_steps=32,
+        delay=Format(4, signed=False),
+        delays=16,
+    ),
+    synapse=Synapse(
+        weight=Format(6),
+        scale=Format(1, signed=False),
+        acc=Format(16),
+        slots=16,
+        delay=Format(1, signed=False),
+        dendritic=0,
+        synaptic=False,
+    ),
+    current=None,
+    lif=Lif(
+        v=Format(12),
+        bias=Format(4),
+        leak=Leak.MULTIPLY,
+        coefficient=Format(6, 5, signed=False),
+        rounding=Rounding.FLOOR,
+        compare=Compare.GE,
+        overflow=Overflow.SATURATE,
+    ),
+    readout=Readout(score=Format(16), classes=8),
+    learn=Learn(
+        steps=32,
+        lookup=Format(6, signed=False),
+        entries=8,
+        coefficient=Format(6, 5, signed=False),
+        filtered=Format(14),
+        signal=Format(10),
+        slope=Format(6),
+        tap=Format(4, 4, signed=False),
+        taps=6,
+        weight_gradient=Format(16),
+        delay_gradient=Format(14),
+        weight_fraction=Format(4, signed=False),
+        delay_fraction=Format(2, signed=False),
+        rate=Format(4, signed=False),
+        activity=Format(3, signed=False),
+    ),
+)
+"""One lane that learns weights and axonal delays, as little as learns a small problem.
+
+Words are as narrow as 16 neurons and 31 ticks allow, and no memory is wider than the block
+memories of an iCE40 want: 16 bits, or a few times that in the tables.
+"""
+
 TINY_CURRENT = replace(
     TINY,
     current=Current(
@@ -336,6 +394,7 @@ CHIPS = {
     "tiny": TINY,
     "tiny-shift": TINY_SHIFT,
     "tiny-learn": TINY_LEARN,
+    "small-learn": SMALL_LEARN,
     "tiny-current": TINY_CURRENT,
     "digits-axonal": DIGITS_AXONAL,
     "digits-synaptic": DIGITS_SYNAPTIC,

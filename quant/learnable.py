@@ -57,6 +57,35 @@ class LearnOptions:
     activity_bits: int = 8
 
 
+def learn_options_for(chip: Chip) -> LearnOptions:
+    """Return the options that use all of what `chip`, which learns, is built with.
+
+    Raises
+    ------
+    ValueError
+        It is built without learning.
+    """
+    learn = chip.learn
+    if learn is None:
+        raise ValueError("the chip is built without learning")
+    return LearnOptions(
+        lookup_bits=learn.lookup.width,
+        entries=learn.entries,
+        coefficient_bits=learn.coefficient.width,
+        filtered_bits=learn.filtered.width,
+        signal_bits=learn.signal.width,
+        slope_bits=learn.slope.width,
+        tap_bits=learn.tap.width,
+        taps=learn.taps,
+        weight_gradient_bits=learn.weight_gradient.width,
+        delay_gradient_bits=learn.delay_gradient.width,
+        weight_fraction_bits=learn.weight_fraction.width,
+        delay_fraction_bits=learn.delay_fraction.width,
+        rate_bits=learn.rate.width,
+        activity_bits=learn.activity.width,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """How fast, and by what, a chip learns.

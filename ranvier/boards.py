@@ -23,7 +23,7 @@ from datapath.serial import BAUD, SILENCE
 from ranvier.devices import BOARDS, Board
 from ranvier.synthesis import YOSYS, cache_folder, program, tool_version
 from rtl.board import BoardTop
-from rtl.emit import without_contents
+from rtl.emit import with_macros
 
 TOP = "top"
 
@@ -83,7 +83,7 @@ def files(chip: Chip, board: Board, *, seed: int, baud: int) -> tuple[dict[str, 
         name: text.decode() if isinstance(text, bytes) else text
         for name, text in plan.files.items()
     }
-    texts[f"{TOP}.il"] = without_contents(texts[f"{TOP}.il"])
+    texts[f"{TOP}.il"] = with_macros(texts[f"{TOP}.il"])
     return texts, hertz / 1e6
 
 

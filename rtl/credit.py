@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from datapath import Chip, Rounding
 from datapath.memory import memories, projection_rule_fields
-from rtl.fixed import fits, lift, saturate, shape
+from rtl.fixed import fits, lift, saturate, shape, times
 from rtl.memory import (
     LoadPort,
     UpdatePort,
@@ -131,7 +131,7 @@ class CreditStage(wiring.Component):
         old_2 = after(m, read_1, f"{name}_old")
         beyond = []
         for lane, factor in enumerate(factors):
-            product_1 = after(m, self.count * factor, f"{name}_product_{lane}")
+            product_1 = after(m, times(factor, self.count), f"{name}_product_{lane}")
             product_2 = after(m, product_1, f"{name}_product_{lane}")
             total_3 = after(m, old_2[lane].gradient + product_2, f"{name}_total_{lane}")
             m.d.sync += new_4[lane].gradient.eq(saturate(total_3, fmt))
@@ -158,17 +158,16 @@ class CreditStage(wiring.Component):
     def _axon(self, m: Module, valid_5, count_5):
         """Add what the axon of a row gets to its gradient; whether it was out of range."""
         spec, fmt = self.specs["axonal_gradients"], self.p.delay_gradient
-        valid_7 = after(m, valid_5, "axon_valid", 2)
-        axon_7 = after(m, self.o_tag.axon, "axon", 2)
-        valid_11 = after(m, valid_7, "axon_adding", 4)
-        new_11 = Signal(word(spec), name="axon_new")
-        write = Write(valid_11, after(m, axon_7, "axon_written", 4), new_11)
+        valid_6 = after(m, valid_5, "axon_valid")
+        axon_6 = after(m, self.o_tag.axon, "axon")
+        valid_10 = after(m, valid_6, "axon_adding", 4)
+        new_10 = Signal(word(spec), name="axon_new")
+        write = Write(valid_10, after(m, axon_6, "axon_written", 4), new_10)
         port, update = self.axonal_gradients, self.axonal_gradients_update
-        read_8 = learned(m, spec, port, update, axon_7, valid_7, write)
+        read_7 = learned(m, spec, port, update, axon_6, valid_6, write)
         lifted_6 = after(m, lift(self.o_dot, self.delay_scale, Rounding.NEAREST), "axon_lifted")
         scaled_7 = after(m, lifted_6 >> self.delay_scale, "axon_scaled")
-        product_8 = after(m, scaled_7 * after(m, count_5, "axon_count", 2), "axon_product")
-        product_9 = after(m, product_8, "axon_product")
-        total_10 = after(m, after(m, read_8[0].gradient, "axon_old") + product_9, "axon_total")
-        m.d.sync += new_11[0].gradient.eq(saturate(total_10, fmt))
-        return valid_11 & after(m, ~fits(total_10, fmt), "axon_beyond")
+        product_8 = after(m, times(scaled_7, after(m, count_5, "axon_count", 2)), "axon_product")
+        total_9 = after(m, after(m, read_7[0].gradient, "axon_old") + product_8, "axon_total")
+        m.d.sync += new_10[0].gradient.eq(saturate(total_9, fmt))
+        return valid_10 & after(m, ~fits(total_9, fmt), "axon_beyond")

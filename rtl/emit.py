@@ -12,19 +12,22 @@ from amaranth.back import rtlil as back
 from amaranth.lib import wiring
 
 _INITIAL = re.compile(r"^  cell \$meminit_v2 .*?^  end\n", re.DOTALL | re.MULTILINE)
+_COLLISION = re.compile(r"(?<=parameter \\COLLISION_X_MASK )(\d+)'0+$", re.MULTILINE)
 
 
 def rtlil(component: wiring.Component, name: str) -> str:
-    """Return `component` as RTLIL text with top module `name`.
+    """Return `component` as RTLIL text with top module `name`, its memories being macros."""
+    return with_macros(back.convert(component, name=name, emit_src=False))
 
-    Memories have no initial contents, as in an SRAM macro: CLEAR and the host write them.
+
+def with_macros(text: str) -> str:
+    """Return RTLIL text whose memories promise no more than an SRAM macro.
+
+    They hold nothing before they are written: CLEAR and the host write them. What a read gives
+    that meets a write at its address is not defined, and nothing depends on it; a device whose
+    memories do not define it would need registers that do, a sixth of those of a small chip.
     """
-    return without_contents(back.convert(component, name=name, emit_src=False))
-
-
-def without_contents(text: str) -> str:
-    """Return RTLIL text with memories that hold nothing before they are written."""
-    return _INITIAL.sub("", text)
+    return _COLLISION.sub(lambda found: f"{found[1]}'{'1' * int(found[1])}", _INITIAL.sub("", text))
 
 
 def verilog(component: wiring.Component, name: str) -> str:

@@ -56,18 +56,27 @@ def holds(x, fmt: Format, overflow: Overflow):
     return inside & (x != fmt.min) if overflow is Overflow.SYMMETRIC else inside
 
 
+def _below(k, width: int):
+    """Return those of `width` bits that are below bit `k`: what a right shift by `k` drops."""
+    return ~(Const((1 << width) - 1, width) << k)[:width]
+
+
 def lift(x, k, rounding: Rounding):
-    """Add to `x` what makes the floor of its division by `2**k` the wanted integer."""
-    one = Value.cast(1) << k
+    """Add to `x` what makes the floor of its division by `2**k` the wanted integer.
+
+    What is added has no bits above those of `x`: a deeper shift leaves 0 in any case.
+    """
     x = Value.cast(x)
+    dropped = _below(k, len(x))
     match rounding:
         case Rounding.FLOOR:
             return x
         case Rounding.NEAREST:
-            return x + (one >> 1)
+            lifted = x + (dropped & ~(dropped >> 1))
         case Rounding.ZERO:
             # A floor is one too low for a negative number that drops any bit.
-            return x + Mux(x < 0, one - 1, 0)
+            lifted = x + Mux(x < 0, dropped, 0)
+    return lifted[: len(x) + 1].as_signed() if x.shape().signed else lifted
 
 
 def shift_round(x, k, rounding: Rounding):
@@ -78,9 +87,26 @@ def shift_round(x, k, rounding: Rounding):
     return lift(x, k, rounding) >> k
 
 
+def capped(k, x):
+    """Return `k`, or the width of `x` if that is less."""
+    k = Value.cast(k)
+    return Mux(k < len(x), k, len(x))[: len(k)]
+
+
+def times(x, count):
+    """Multiply `x` by an unsigned `count`; one of a single bit needs no multiplier."""
+    return x * count if len(count) > 1 else Mux(count, x, 0)
+
+
 def stochastic_lift(x, k, r):
-    """Add the `k` lowest bits of `r` to `x`: what `stochastic_round` shifts."""
-    return x + (r & ((Value.cast(1) << k) - 1))
+    """Return what, shifted right by `capped(k, x)`, is `stochastic_round(x, k, r)`.
+
+    Bits of `r` above those of `x` decide whether a carry out of these gets through to bit `k`.
+    """
+    width = len(x)
+    drawn = r & _below(k, len(r))
+    above = Mux(x < 0, drawn[width:], (drawn ^ _below(k, len(r)))[width:])
+    return Mux(above.any(), 0, x + drawn[:width])
 
 
 def stochastic_round(x, k, r):
@@ -88,7 +114,8 @@ def stochastic_round(x, k, r):
 
     k : int, or an unsigned value.  r : unsigned.
     """
-    return stochastic_lift(x, k, r) >> k
+    x = Value.cast(x)
+    return stochastic_lift(x, k, r) >> capped(k, x)
 
 
 def next_random(r):

@@ -1,6 +1,6 @@
 """Memories in gates: the layout of a word, the port the host loads one through, and the bus map.
 
-No memory of the chip is ever read and written at one address in the same clock.
+Nothing depends on a word that is written in the clock in which it is read.
 """
 
 from collections.abc import Iterable
@@ -178,7 +178,8 @@ def learned(m: Module, spec: Memory, port, update, address, enable, write: Write
     where, what = writes[-1].address, writes[-1].data
     for one in reversed(writes[:-1]):
         where, what = Mux(one.enable, one.address, where), Mux(one.enable, one.data, what)
-    word = after(m, read.data, f"{spec.name}_word")
+    # Where there is but one word, the next read gives it again.
+    word = read.data if spec.words == 1 else after(m, read.data, f"{spec.name}_word")
     m.d.comb += [
         to.en.eq(Cat(one.enable for one in writes).any()),
         to.addr.eq(where),
@@ -246,11 +247,11 @@ class HostBus(wiring.Component):
         result = beats[0]
         for beat in beats[1:]:
             result = result | beat
-        m.d.sync += self.host.result.eq(result)
+        m.d.sync += self.host.result.eq(after(m, result, "beat"))
         return m
 
     def _registers(self, m: Module, bus):
-        """Write and read the control registers; the beat comes three clocks after `bus.read`."""
+        """Write and read the control registers; the beat comes two clocks after `bus.read`."""
         names = list(self.control.shape().members)
         inside = exact_log2(1 << (len(names) - 1).bit_length())
         here = Signal(name="control_here")
@@ -260,10 +261,10 @@ class HostBus(wiring.Component):
                 m.d.sync += self.control[name].eq(bus.data)
         held = [self.control[name] for name in names]
         beat = Mux(bus.read & here, select(held, bus.address[:inside]), 0)
-        return after(m, beat, "control_beat", 3)
+        return after(m, beat, "control_beat", 2)
 
     def _memory(self, m: Module, spec: Memory, bus, lower):
-        """Write and read one memory; the beat comes three clocks after `bus.read`."""
+        """Write and read one memory; the beat comes two clocks after `bus.read`."""
         port = getattr(self, spec.name)
         low, high = exact_log2(spec.stride), exact_log2(spec.span)
         here = Signal(name=f"{spec.name}_here")
@@ -281,4 +282,4 @@ class HostBus(wiring.Component):
         which = after(m, bus.address[:low], f"{spec.name}_which", 2)
         whole = Cat(port.word, Const(0, spec.stride * BUS - spec.width))
         parts = [whole[n * BUS : (n + 1) * BUS] for n in range(spec.stride)]
-        return after(m, Mux(asked, select(parts, which), 0), f"{spec.name}_beat")
+        return Mux(asked, select(parts, which), 0)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from datapath import Chip, Rounding
 from datapath.memory import control, memories, projection_rule_fields
-from rtl.fixed import lift, next_random, shape, stochastic_lift
+from rtl.fixed import capped, lift, next_random, shape, stochastic_lift
 from rtl.memory import LoadPort, UpdatePort, after, index, learn_of, learned, struct, word
 
 DELAYS = ("synaptic", "axonal")
@@ -78,11 +78,11 @@ class UpdateStage(wiring.Component):
         ports = self._ports(m)
         word_2, axon_2 = after(m, self.word, "word", 2), after(m, self.axon, "axon", 2)
         weights_2 = word_2 & self.rule.weights
-        delays_2 = axon_2 | word_2 & self.rule.delays & self.synaptic
-        of_weights_3, of_delays_3 = self._draw(m, weights_2, delays_2, axon_2)
-        self._step_weights(m, ports, weights_2, of_weights_3)
-        if self.delays:
-            self._step_delays(m, ports, delays_2, axon_2, of_delays_3)
+        synapses_2 = word_2 & self.rule.delays & self.synaptic
+        drawn_4 = self._draw(m, weights_2, synapses_2, axon_2)
+        self._step_weights(m, ports, weights_2, axon_2, drawn_4["weight"])
+        if "synaptic" in ports:
+            self._step_synapses(m, ports, synapses_2, drawn_4["synaptic"])
         return m
 
     def _ports(self, m: Module):
@@ -104,8 +104,8 @@ class UpdateStage(wiring.Component):
         learned(m, spec, getattr(self, name), port, port.read_at, Const(0))
         return port
 
-    def _draw(self, m: Module, weights_2, delays_2, axon_2):
-        """Draw for weights, then for delays; return both numbers of every lane in clock 3."""
+    def _draw(self, m: Module, weights_2, synapses_2, axon_2):
+        """Draw for weights, then for delays; return the numbers of every lane in clock 4."""
         port = self._own(m, "random")
         state = Signal(word(self.specs["random"]))
         m.d.comb += [
@@ -115,68 +115,46 @@ class UpdateStage(wiring.Component):
         ]
         with m.If(after(m, self.start, "started", 2)):
             m.d.sync += state.eq(port.word)
-        first, second = [], []
+        weights_3, synapses_3 = after(m, weights_2, "draws"), after(m, synapses_2, "draws_twice")
+        axon_3 = after(m, axon_2, "draws_for_axon")
+        weight_4, synapse_4 = [], []
         for lane in range(self.chip.lanes):
             now = state[lane].state
-            first.append(next_random(now))
-            second.append(next_random(Mux(weights_2, first[lane], now)))
-            with m.If(delays_2 & (~axon_2 if lane else Const(1))):
-                m.d.sync += now.eq(second[lane])
-            with m.Elif(weights_2):
-                m.d.sync += now.eq(first[lane])
-        return (
-            [after(m, r, f"of_weight_{lane}") for lane, r in enumerate(first)],
-            [after(m, r, f"of_delay_{lane}") for lane, r in enumerate(second)],
-        )
+            first = next_random(now)
+            weight_4.append(now)
+            with m.If(weights_3 | (Const(0) if lane else axon_3)):
+                m.d.sync += now.eq(first)
+            if "synaptic" in self.delays:
+                # Both numbers are drawn in one clock.
+                weight_4[lane] = after(m, first, f"of_weight_{lane}")
+                synapse_4.append(now)
+                with m.If(synapses_3):
+                    m.d.sync += now.eq(next_random(Mux(weights_3, first, now)))
+        return {"weight": weight_4, "synaptic": synapse_4}
 
     def _limit(self, m: Module, x, limit, name: str):
         """Clamp `x` to plus and minus `2**limit - 1`; one clock."""
-        most = after(m, (Value.cast(1) << limit) - 1, f"{name}_most")
+        most = ((Value.cast(1) << limit) - 1)[: len(x)]
         clamped = Mux(x > most, most, Mux(x < -most, -most, x))
         return after(m, clamped[: len(x)].as_signed(), f"{name}_limited")
 
-    def _move(self, m: Module, x, rate, shift, r, master, name: str):
+    def _move(self, m: Module, x, rate, shifts, r, master, name: str):
         """Take the step of a limited gradient from a master word; four clocks.
 
-        r : what decides the rounding, a clock after `x`.  master : three clocks after `x`.
+        rate, shifts : of the rule, in the clock of `x`, and in the next two.  r : what is drawn, a
+        clock after `x`.  master : three clocks after `x`.
         """
         product = after(m, x * rate, f"{name}_product")
-        lifted = after(m, stochastic_lift(product, shift, r), f"{name}_lifted")
-        step = after(m, lifted >> shift, f"{name}_step")
+        rounding = Mux(self.nearest, (Value.cast(1) << shifts[0]) >> 1, r)
+        lifted = after(m, stochastic_lift(product, shifts[0], rounding), f"{name}_lifted")
+        step = after(m, lifted >> capped(shifts[1], product), f"{name}_step")
         return after(m, master - step, f"{name}_left")
 
-    def _rounding(self, m: Module, r, shift, clocks: int, name: str):
-        """Return what decides a shift by `shift`, `clocks` later: the random `r`, or one half."""
-        middle = after(m, (Value.cast(1) << shift) >> 1, f"{name}_middle")
-        return after(m, Mux(self.nearest, middle, r), f"{name}_r", clocks)
-
-    def _keep(self, m: Module, gradient, keep, name: str):
-        """Return what stays of a gradient, three clocks later."""
-        share = after(m, (gradient << keep) - gradient, f"{name}_share")
-        lifted = after(m, lift(share, keep, Rounding.ZERO), f"{name}_share_lifted")
-        return after(m, (lifted >> keep)[: len(gradient)].as_signed(), f"{name}_kept")
-
-    def _step_weights(self, m: Module, ports, valid_2, r_3) -> None:
-        weights, gradients, fractions = ports["weight"]
-        rule, bits = self.rule, self.p.weight_fraction.width
-        for lane in range(self.chip.lanes):
-            name = f"weight_{lane}"
-            gradient_2 = gradients.word[lane].gradient
-            master_2 = Cat(fractions.word[lane].fraction, weights.word[lane].weight).as_signed()
-            x_3 = self._limit(m, gradient_2, rule.weight_limit, name)
-            r_4 = self._rounding(m, r_3[lane], rule.weight_shift, 1, name)
-            master_6 = after(m, master_2, f"{name}_master", 4)
-            left_7 = self._move(m, x_3, rule.weight_rate, rule.weight_shift, r_4, master_6, name)
-            new_8 = after(m, self._clamp(left_7, len(master_2)), f"{name}_new")
-            kept_5 = self._keep(m, gradient_2, self.keep_weights, name)
-            m.d.comb += [
-                fractions.data[lane].fraction.eq(new_8),
-                weights.data[lane].weight.eq(new_8 >> bits),
-                gradients.data[lane].gradient.eq(after(m, kept_5, f"{name}_kept", 3)),
-            ]
-        valid_8, at_8 = after(m, valid_2, "weights", 6), after(m, self.at, "at", 8)
-        for port in ports["weight"]:
-            m.d.comb += [port.write.eq(valid_8), port.write_at.eq(at_8)]
+    def _keep(self, m: Module, gradient, keeps, name: str):
+        """Return what stays of a gradient, three clocks later; keeps : in each of them."""
+        share = after(m, (gradient << keeps[0]) - gradient, f"{name}_share")
+        lifted = after(m, lift(share, keeps[1], Rounding.ZERO), f"{name}_share_lifted")
+        return after(m, (lifted >> keeps[2])[: len(gradient)].as_signed(), f"{name}_kept")
 
     def _clamp(self, x, width: int):
         """Clamp the signed `x` to `width` bits."""
@@ -184,54 +162,101 @@ class UpdateStage(wiring.Component):
         largest = Cat((~x[-1]).replicate(width - 1), x[-1]).as_signed()
         return Mux(x == low, low, largest)
 
-    def _step_delays(self, m: Module, ports, valid_2, axon_2, r_3) -> None:
+    def _inside(self, x):
+        """Clamp the master word of a delay to what the rule allows."""
         top = Cat(Const(0, self.p.delay_fraction.width), self.rule.largest)
         top |= (1 << self.p.delay_fraction.width) - 1
-        axon_11 = after(m, axon_2, "axon_moved", 9)
-        valid_11 = after(m, valid_2, "delays", 9)
-        at_11, axon_at_11 = after(m, self.at, "at_delay", 11), after(m, self.axon_at, "axon_at", 11)
-        for kind in self.delays:
-            axonal = kind == "axonal"
-            for port in ports[kind]:
-                m.d.comb += port.write.eq(valid_11 & (axon_11 if axonal else ~axon_11))
-                m.d.comb += port.write_at.eq(axon_at_11 if axonal else at_11)
-        for lane in range(self.chip.lanes if "synaptic" in self.delays else 1):
-            self._step_delay(m, ports, lane, axon_2, r_3[lane], top)
+        return Mux(x < 0, 0, Mux(x > top, top, x))[: len(top)]
 
-    def _step_delay(self, m: Module, ports, lane: int, axon_2, r_3, top) -> None:
-        rule, bits, name = self.rule, self.p.delay_fraction.width, f"delay_{lane}"
-        kinds = [kind for kind in self.delays if kind == "synaptic" or lane == 0]
-        gradients_2 = {kind: ports[kind][1].word[lane].gradient for kind in kinds}
-        masters_2 = {
-            kind: Cat(ports[kind][2].word[lane].fraction, ports[kind][0].word[lane].delay)
-            for kind in kinds
-        }
-        master_2, gradient_2 = masters_2[kinds[0]], gradients_2[kinds[0]]
-        if len(kinds) > 1:
-            master_2 = Mux(axon_2, masters_2["axonal"], master_2)
-            gradient_2 = Mux(axon_2, gradients_2["axonal"], gradient_2)
-        x_5 = after(m, gradient_2, f"{name}_gradient", 3)
-        if "synaptic" in kinds:
+    def _step_weights(self, m: Module, ports, weights_2, axon_2, drawn_4) -> None:
+        """Step weights, and an axon in the place of the weight of lane 0."""
+        axon = {2: axon_2}
+        for clock in range(3, 9):
+            axon[clock] = after(m, axon[clock - 1], f"axon_{clock}")
+        for lane in range(self.chip.lanes):
+            alone = lane or "axonal" not in ports
+            self._step_weight(m, ports, lane, None if alone else axon, drawn_4[lane])
+        weights_5 = after(m, weights_2, "weights", 3)
+        weights_8 = after(m, weights_5, "weights_late", 3)
+        self._write(m, ports["weight"], (weights_5, weights_8), self.at, "at", 8)
+        if "axonal" in ports:
+            self._write(m, ports["axonal"], (axon[5], axon[8]), self.axon_at, "axon_at", 8)
+
+    def _write(self, m: Module, ports, valid, at, name: str, clocks: int) -> None:
+        """Write gradients five clocks after they went in at `at`, and words after `clocks`."""
+        words, gradients, fractions = ports
+        early, late = valid
+        at_5 = after(m, at, name, 5)
+        at_last = after(m, at_5, f"{name}_late", clocks - 5)
+        m.d.comb += [gradients.write.eq(early), gradients.write_at.eq(at_5)]
+        for port in (words, fractions):
+            m.d.comb += [port.write.eq(late), port.write_at.eq(at_last)]
+
+    def _step_weight(self, m: Module, ports, lane: int, axon, drawn_4) -> None:
+        """Step one lane; axon : by clock, whether it is an axon that goes through, None if never.
+
+        A number behind a name counts as in `elaborate`.
+        """
+        weights, gradients, fractions = (port.word[lane] for port in ports["weight"])
+        gradient_2, name = gradients.gradient, f"weight_{lane}"
+        weight_2 = Cat(fractions.fraction, weights.weight).as_signed()
+        master_2 = weight_2
+
+        def rule(clock: int, of_weight, of_axon):
+            return of_weight if axon is None else Mux(axon[clock], of_axon, of_weight)
+
+        if axon is not None:
+            delays, sums, below = (port.word[0] for port in ports["axonal"])
+            gradient_2 = Mux(axon[2], sums.gradient, gradient_2)
+            master_2 = Mux(axon[2], Cat(below.fraction, delays.delay), weight_2)
+        given = self.rule
+        x_3 = self._limit(m, gradient_2, rule(2, given.weight_limit, given.delay_limit), name)
+        rate_3 = rule(3, given.weight_rate, given.delay_rate)
+        shifts = [rule(clock, given.weight_shift, given.delay_shift) for clock in (4, 5)]
+        master_6 = after(m, master_2, f"{name}_master", 4)
+        left_7 = self._move(m, x_3, rate_3, shifts, drawn_4, master_6, name)
+        new_7 = self._clamp(left_7, len(weight_2))
+        if axon is not None:
+            new_7 = Mux(axon[7], self._inside(left_7), new_7)
+        new_8 = after(m, new_7, f"{name}_new")
+        keeps = [rule(clock, self.keep_weights, self.keep_delays) for clock in (2, 3, 4)]
+        kept_5 = self._keep(m, gradient_2, keeps, name)
+        self._show(m, ports["weight"], lane, new_8, kept_5)
+        if axon is not None:
+            self._show(m, ports["axonal"], 0, new_8, kept_5)
+
+    def _show(self, m: Module, ports, lane: int, new, kept) -> None:
+        """Give a lane its master word and its gradient to write."""
+        words, gradients, fractions = (port.data[lane] for port in ports)
+        (name,) = words.shape().members
+        m.d.comb += [
+            fractions.fraction.eq(new),
+            words[name].eq(new >> len(fractions.fraction)),
+            gradients.gradient.eq(kept),
+        ]
+
+    def _step_synapses(self, m: Module, ports, synapses_2, drawn_4) -> None:
+        """Step the delays of synapses, three clocks behind their weights."""
+        rule = self.rule
+        for lane in range(self.chip.lanes):
+            delays, gradients, fractions = (port.word[lane] for port in ports["synaptic"])
+            name, gradient_2 = f"delay_{lane}", gradients.gradient
             weight_2 = ports["weight"][0].word[lane].weight
             sign = Mux(weight_2 < 0, Const(-1), weight_2 != 0)
             factor = Mux(self.sign_of_weight, sign, weight_2)
-            scaled_5 = self._scale(m, factor * gradients_2["synaptic"], name)
-            x_5 = Mux(after(m, axon_2, f"{name}_axon", 3), x_5, scaled_5)
-        x_6 = self._limit(m, x_5, rule.delay_limit, name)
-        r_7 = self._rounding(m, r_3, rule.delay_shift, 4, name)
-        master_9 = after(m, master_2, f"{name}_master", 7)
-        left_10 = self._move(m, x_6, rule.delay_rate, rule.delay_shift, r_7, master_9, name)
-        inside = Mux(left_10 < 0, 0, Mux(left_10 > top, top, left_10))
-        new_11 = after(m, inside[: len(top)], f"{name}_new")
-        kept_5 = self._keep(m, gradient_2, self.keep_delays, name)
-        kept_11 = after(m, kept_5, f"{name}_kept", 6)
-        for kind in kinds:
-            delays, gradients, fractions = (port.data[lane] for port in ports[kind])
-            m.d.comb += [
-                fractions.fraction.eq(new_11),
-                delays.delay.eq(new_11 >> bits),
-                gradients.gradient.eq(kept_11),
-            ]
+            x_6 = self._limit(m, self._scale(m, factor * gradient_2, name), rule.delay_limit, name)
+            master_2 = Cat(fractions.fraction, delays.delay)
+            master_9 = after(m, master_2, f"{name}_master", 7)
+            r_7 = after(m, drawn_4[lane], f"{name}_r", 3)
+            shifts = [rule.delay_shift] * 2
+            left_10 = self._move(m, x_6, rule.delay_rate, shifts, r_7, master_9, name)
+            new_11 = after(m, self._inside(left_10), f"{name}_new")
+            kept_5 = self._keep(m, gradient_2, [self.keep_delays] * 3, name)
+            self._show(m, ports["synaptic"], lane, new_11, kept_5)
+        synapses_5 = after(m, synapses_2, "synapses", 3)
+        synapses_11 = after(m, synapses_5, "synapses_late", 6)
+        written = synapses_5, synapses_11
+        self._write(m, ports["synaptic"], written, self.at, "at_synapse", 11)
 
     def _scale(self, m: Module, product, name: str):
         """Return the gradient of a synaptic delay, three clocks after its factors."""

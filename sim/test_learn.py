@@ -24,7 +24,7 @@ from datapath import (
     ProjectionRule,
     Reset,
 )
-from datapath.catalog import TINY_LEARN
+from datapath.catalog import SMALL_LEARN, TINY_LEARN
 from datapath.contents import learned_image
 from datapath.files import digest, load
 from datapath.ports import Command
@@ -46,6 +46,7 @@ from sim.trace import beats, by_memory, program
 
 CHIPS = {"tiny": TINY_LEARN}
 MANY = {f"lanes_{n}": random_learning_chip(np.random.default_rng(n), n) for n in (1, 2, 4)}
+MANY["small"] = SMALL_LEARN
 REAL = sorted((Path(__file__).parent / "shipped" / "learning").glob("*.ranvier"))
 STEPS = 14
 

@@ -102,13 +102,14 @@ class Bench:
             "axons": 0,
             "weight_limit": self._limit(p.weight_gradient),
             "weight_rate": int(noise(rng, p.rate, 1)[0]),
-            "weight_shift": self._shift(p.rate.width + p.weight_gradient.width),
+            # Also beyond the width of a step, where high bits of a random number decide.
+            "weight_shift": self._shift(p.rate.width + p.weight_gradient.width + 3),
             # Unscaled half the time: the sign of a weight alone would not outlast a deep shift.
             "delay_scale": int(rng.integers(2))
             * self._shift(self.chip.synapse.weight.width + p.delay_gradient.width),
             "delay_limit": self._limit(p.delay_gradient),
             "delay_rate": int(noise(rng, p.rate, 1)[0]),
-            "delay_shift": self._shift(p.rate.width + p.delay_gradient.width),
+            "delay_shift": self._shift(p.rate.width + p.delay_gradient.width + 3),
             "largest": largest,
         }
 

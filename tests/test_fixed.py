@@ -228,7 +228,8 @@ def test_stochastic_round():
 
 
 def test_stochastic_round_in_gates():
-    for r in (0, 1, 19, 2**32 - 1):
+    # A shift deeper than an input looks at bits above it, too.
+    for r in (0, 1, 19, 2**10, 2**11 - 1, 2**11 - 19, 2**12 - 2**10, 2**12 - 1, 2**32 - 1):
         want = [Plain.stochastic_round(x, k, r) for k in range(12) for x in INPUTS]
 
         def gates(x, k, r=r):
