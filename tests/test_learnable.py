@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from datapath import Delay
-from datapath.catalog import CHIPS
+from datapath.catalog import CHIPS, TINY
 from learn import make_network
 from learn.rule import Taps, half_taps
-from quant.learnable import LearnOptions, Tuning, learnable, tuned
+from quant.learnable import LearnOptions, Tuning, learn_options_for, learnable, tuned
 from quant.start import start_image
 from ranvier.defaults import OPTIONS
 
@@ -147,3 +147,15 @@ def test_a_chip_of_the_catalogue_holds_140_channels_and_128_neurons_and_learns()
     # An image refuses a chip that anything of it does not fit.
     held = replace(image, chip=CHIPS["digits-learn"])
     assert (held.projections[0].delay, held.learning.projections[0].delays) == (Delay.AXONAL, True)
+
+
+@pytest.mark.parametrize("name", ["tiny-learn", "small-learn", "digits-learn"])
+def test_the_options_of_a_chip_make_its_formats(name):
+    options = learn_options_for(CHIPS[name])
+    built = chip(options=options, half_taps=(0.25,)).chip.learn
+    assert built == replace(CHIPS[name].learn, steps=built.steps)
+
+
+def test_a_chip_that_does_not_learn_has_no_options():
+    with pytest.raises(ValueError, match="the chip is built without learning"):
+        learn_options_for(TINY)
