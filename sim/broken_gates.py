@@ -40,7 +40,7 @@ def take_from(netlist: Path) -> None:
     def given(component: wiring.Component, name: str) -> str:
         if netlist.exists():
             return netlist.read_text()
-        text = emit.without_contents(rtlil.convert(component, name=name))
+        text = emit.with_macros(rtlil.convert(component, name=name))
         # Lines of sources, wherever these are.
         netlist.write_text(text.replace(f"{ROOT}/", ""))
         raise Written
