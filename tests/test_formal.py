@@ -1,5 +1,7 @@
 """Claims about gates: their bugs are in the tree, and their gates can be written."""
 
+import fnmatch
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,13 @@ def test_a_bug_whose_line_is_gone_is_named():
 @pytest.mark.parametrize("name", PROOFS)
 def test_every_claim_asserts_something(name):
     assert 'FLAVOR "assert"' in rtlil(PROOFS[name].make(), "top")
+
+
+@pytest.mark.parametrize("name", [name for name in PROOFS if PROOFS[name].cut])
+def test_what_is_cut_off_is_there(name):
+    modules = re.findall(r"^module \\(\S+)", rtlil(PROOFS[name].make(), "top"), re.MULTILINE)
+    for pattern in PROOFS[name].cut:
+        assert fnmatch.filter(modules, pattern), f"{pattern} is none of {modules}"
 
 
 def test_a_claim_is_proven_only_if_its_proof_can_fail():

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from amaranth.lib import wiring
 
+from sim.proofs.axi import AxiProof
+from sim.proofs.mailbox import MailboxProof
 from sim.proofs.ring import RingProof
 from sim.proofs.words import RandomProof, RoundingProof, SaturationProof
 
@@ -42,7 +44,8 @@ class Proof:
 
     says : the claim in a sentence.  make : builds its component.  depth : clocks from reset that
     are searched; without `always`, the claim holds so far, with it for ever, by induction over as
-    many clocks.  bug : what must make it fail.
+    many clocks.  bug : what must make it fail.  cut : modules without what is in them, so that
+    anything comes out.
     """
 
     says: str
@@ -50,6 +53,7 @@ class Proof:
     depth: int
     always: bool
     bug: Bug
+    cut: tuple[str, ...] = ()
 
 
 PROOFS: dict[str, Proof] = {
@@ -88,5 +92,27 @@ PROOFS: dict[str, Proof] = {
             "m.d.sync += slot_3.eq(self.t + (delays_2[lane] << row_2.resolution))",
             "m.d.sync += slot_3.eq(self.t | (delays_2[lane] << row_2.resolution))",
         ),
+    ),
+    "mailbox": Proof(
+        "every request has one answer, in time and until it is taken; results stay, too",
+        MailboxProof,
+        depth=8,
+        always=True,
+        bug=Bug(
+            "rtl/mailbox.py",
+            "m.d.comb += self.answers.valid.eq(1)",
+            "m.d.comb += self.answers.valid.eq(self.answers.ready)",
+        ),
+        cut=("top.mailbox.core",),
+    ),
+    "axi": Proof(
+        "every AXI transfer is held, under way or answered, once and in time; valid waits for none",
+        AxiProof,
+        depth=22,
+        always=True,
+        bug=Bug(
+            "rtl/axi.py", "m.d.comb += ready.eq(~there)", "m.d.comb += ready.eq(~there | done)"
+        ),
+        cut=("top.axi.mailbox",),
     ),
 }
