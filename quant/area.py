@@ -1,10 +1,11 @@
 """What the gates of a chip take, without synthesizing it: an estimate, fitted on synthesized chips.
 
-Every block has one formula of its widths for what is in it, worked out from `rtl/`; one factor per
-block, family and kind of cell is fitted by non-negative least squares of the relative errors on the
-chips of `area.json` (`python bench/area.py` measures them again), and every estimate comes with the
-errors on chips that were held out of the fit. Which memories become block memories follows the cost
-rule of Yosys' `memory_libmap`.
+`rtl.census` counts what every block is built of. Which memories become block memories, and how
+many, follows from the rule of Yosys' `memory_libmap`, and multipliers follow from widths. For all
+else there is a factor per part, family and kind of cell, the same in every block: least squares of
+the relative errors on the chips of `area.json`, which `python bench/area.py` measures. Every
+estimate comes with errors on chips that were held out of the fit: each chip is estimated by a fit
+on all the others.
 """
 
 from __future__ import annotations
@@ -19,75 +20,134 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from datapath import Chip, Leak, Learn
-from datapath.memory import BUS, Memory, memories
+from datapath import Chip
+from rtl.census import Block, census
 
 DATA = Path(__file__).with_name("area.json")
-"""The chips of the fit, their parameters and what they were synthesized to."""
+"""Chips, what they are built of and what they were synthesized to."""
 
-Features = dict[str, float]
+Floats = NDArray[np.float64]
+Parts = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Ram:
-    """How a family builds memories.
+class Cell:
+    """A cell of memory in one of its shapes, as Yosys weighs it.
 
-    shapes : words and bits of a block memory, none if there is none.  small : words and bits of a
-    memory made of look-up tables, none if empty.  worth : with more than so many small ones for
-    each block memory, block memories are taken; without small ones, with more bits than that.
+    kind : what it counts as, `count` times.  words, bits : of a cell.
+    step : bits of a word that cannot be told apart by Yosys: a word is filled up to them.
+    cost : of a cell; `scaled` of it only as far as its bits are in use.
+    guarded : whether gates around it have to say what is read at the address that is written.
     """
 
-    shapes: tuple[tuple[int, int], ...]
-    small: tuple[int, int] | None
-    worth: int
+    kind: str
+    words: int
+    bits: int
+    step: int
+    cost: int
+    scaled: int = 0
+    guarded: bool = False
+    count: int = 1
 
-    def blocks(self, memory: Memory) -> int:
-        """Count the block memories that `memory` would take."""
-        return min(-(-memory.words // w) * -(-memory.width // b) for w, b in self.shapes)
+    def deep(self, words: int) -> int:
+        """Count the cells, one after the other, that hold `words` words."""
+        return -(-words // self.words)
 
-    def pieces(self, memory: Memory) -> int:
-        """Count the small memories that `memory` would take."""
-        assert self.small is not None
-        words, bits = self.small
-        return -(-memory.words // words) * -(-memory.width // bits)
+    def cells(self, words: int, width: int) -> int:
+        """Count the cells of a memory."""
+        filled = -(-width // self.step) * self.step
+        return -(-self.deep(words) * filled // self.bits)
 
-    def place(self, memory: Memory) -> str:
-        """Return what `memory` is made of: `bram`, `lutram`, `registers` or, apart, `memory`."""
-        if not self.shapes:
-            return "memory"
-        if memory.words <= FEW:
-            return "registers"
-        if self.small is None:
-            return "bram" if memory.bits > self.worth else "registers"
-        return "bram" if self.pieces(memory) > self.worth * self.blocks(memory) else "lutram"
+    def weight(self, words: int, width: int) -> float:
+        """Return what Yosys takes a memory of these cells to cost."""
+        deep = self.deep(words)
+        cells = (self.cost - self.scaled) * self.cells(words, width)
+        used = self.scaled * deep * width / self.bits
+        choice = ((deep - 1) * width + deep * (deep > 1)) / 2
+        return cells + used + choice + (GUARDED if self.guarded else UNGUARDED)
 
 
-TIED = 0.3
-"""How firmly factors are tied to their prior, relative to what the chips say."""
+GUARDED, UNGUARDED = 14, 2
+"""Seven points of two, or one, for the gates around the ports of a memory."""
 
-FEW = 2
-"""Words of a memory that is made of registers everywhere."""
+BITS_18K = ((16384, 1, 1), (8192, 2, 2), (4096, 4, 4), (2048, 9, 9), (1024, 18, 9), (512, 36, 9))
+"""Words, bits and step of a block memory of 18 kbit."""
 
-LOGIC_UM2, REGISTER_UM2 = 100, 96
-"""Where the factors of standard cells start from: some gates, and a DFFPOSX1."""
+BITS_36K = tuple((2 * words, bits, step) for words, bits, step in (*BITS_18K, (256, 72, 9)))
 
-ADDRESS = 12
-"""Logic that decides whether an address is that of a memory, about."""
+BLOCKS = tuple(Cell("bram", *shape, 128, guarded=True) for shape in BITS_18K)
 
-SHARED = 32
-"""Registers for flags and counters that a block with a sequence of its own has about."""
-
-WIDE = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-"""Shapes of a block memory of 18 kbit."""
-
-RAMS = {
-    "ice40": Ram(((256, 16), (512, 8), (1024, 4), (2048, 2)), None, 64),
-    "ecp5": Ram(WIDE, (16, 4), 25),
-    "gowin": Ram(WIDE, (16, 4), 25),
-    "xc7": Ram(WIDE, (32, 6), 16),
-    "osu018": Ram((), None, 0),
+CELLS = {
+    "ice40": tuple(
+        Cell("bram", 4096 // bits, bits, step, 64, guarded=True)
+        for bits, step in ((2, 2), (4, 4), (8, 8), (16, 1))
+    ),
+    "ecp5": (Cell("lutram", 16, 4, 4, 4), *BLOCKS),
+    "gowin": (Cell("lutram", 16, 4, 4, 4, 4), *BLOCKS),
+    "xc7": (
+        Cell("lutram", 32, 6, 6, 8, 7),
+        Cell("lutram", 64, 3, 3, 8, 7),
+        Cell("lutram", 128, 1, 1, 8, 8),
+        *(Cell("bram", *shape, 129) for shape in BITS_18K),
+        *(Cell("bram", *shape, 257, count=2) for shape in BITS_36K),
+    ),
+    "osu018": (Cell("apart", 1 << 14, 1, 1, 0, guarded=True),),
 }
-"""The families that are estimated. Standard cells have no memories: they are counted apart."""
+"""What memories are made of, by family, if not of registers; standard cells have them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """A multiplier.
+
+    widths : of its factors, the wider one first.  piece : bits by which a factor that is too wide
+    is cut.  least : bits of a product, and `narrow` of a factor, for which one is taken.
+    """
+
+    widths: tuple[int, int]
+    piece: int
+    least: int = 0
+    narrow: int = 0
+
+    def count(self, a: int, b: int) -> int:
+        """Count the multipliers of a product of `a` by `b` bits."""
+        return sum(
+            x + y >= self.least and min(x, y) >= self.narrow
+            for x in self._cut(max(a, b), self.widths[0])
+            for y in self._cut(min(a, b), self.widths[1])
+        )
+
+    def _cut(self, width: int, most: int) -> list[int]:
+        if width <= most:
+            return [width]
+        whole = -(-width // self.piece) - 1
+        return [self.piece] * whole + [width - whole * self.piece]
+
+
+MULTIPLIERS = {
+    "ice40": Multiplier((16, 16), 15, least=11),
+    "ecp5": Multiplier((18, 18), 17),
+    "gowin": Multiplier((18, 18), 17, narrow=4),
+    "xc7": Multiplier((25, 18), 17, least=9),
+}
+"""By family; standard cells build products of gates."""
+
+PRIORS: dict[str, Parts] = {
+    "lut": {"and": 0.5, "mux": 1, "sum": 1, "guard": 0.5},
+    "ff": {"register": 1, "captured": 1, "guard": 1},
+    "um2": {
+        "and": 16, "mux": 40, "sum": 96, "register": 128, "captured": 128, "guard": 144,
+        "product": 168,
+    },
+    "lutram": {"lutram": 1},
+    "bram": {"bram": 1},
+    "dsp": {"dsp": 1},
+}  # fmt: skip
+"""Cells of a kind that a part takes about; where it is one part alone, exactly."""
+
+TIED = 0.2
+"""How firmly factors are tied to their priors, relative to what the chips say: parts that come in
+the same proportion in every chip cannot be told apart by them."""
 
 KINDS = {
     "ice40": ("lut", "ff", "bram", "dsp"),
@@ -98,166 +158,51 @@ KINDS = {
 }
 """What is estimated: as `ranvier.devices` counts cells, and um2 without memories."""
 
-MULTIPLIES = {"ice40", "ecp5", "gowin", "xc7"}
-"""Families with multipliers of their own; the others build them of what they have."""
+
+def parts(block: Block, family: str) -> Parts:
+    """Return what `block` is built of on `family`.
+
+    `guard` is the registers that make a read at the address that is written give the old word,
+    `product` the bits of products that are built of gates; the others are of `rtl.census`, to which
+    memories add what surrounds their cells.
+    """
+    found: Parts = {"guard": 0, "product": 0, "lutram": 0, "bram": 0, "dsp": 0, **block.gates}
+    for a, b in block.products:
+        if family in MULTIPLIERS:
+            found["dsp"] += MULTIPLIERS[family].count(a, b)
+        else:
+            found["product"] += a * b
+    for words, width in block.memories:
+        for name, bits in _memory(words, width, family).items():
+            found[name] += bits
+    return found
 
 
-def _bits(count: int) -> int:
-    """Bits of an index below `count`."""
-    return max(1, (count - 1).bit_length())
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Widths of a chip that the formulas are written in, in bits."""
-
-    weight: int
-    factor: int
-    acc: int
-    place: int
-    delay: int
-    v: int
-    bias: int
-    coefficient: int
-    count: int
-    source: int
-    deepest: int
-
-    @classmethod
-    def of(cls, chip: Chip) -> Sizes:
-        """Return the widths of `chip`."""
-        synapse, axon = chip.synapse, chip.axon
-        return cls(
-            weight=synapse.weight.width,
-            factor=_bits((axon.count.max << synapse.scale.max) + 1),
-            acc=synapse.acc.width,
-            place=_bits(synapse.slots) + _bits(chip.neuron_blocks),
-            delay=synapse.delay.width if synapse.synaptic or synapse.dendritic else 0,
-            v=chip.lif.v.width,
-            bias=chip.lif.bias.width,
-            coefficient=chip.lif.coefficient.width,
-            count=axon.count.width,
-            source=_bits(max(chip.channels, chip.neurons)),
-            deepest=_bits(max(axon.channel_steps, axon.neuron_steps)),
-        )
-
-
-def _registers(chip: Chip, ram: Ram) -> Features:
-    """Return the bits of registers of every block, as `rtl/` declares them."""
-    b, lanes = Sizes.of(chip), chip.lanes
-    multiplies = chip.lif.leak is Leak.MULTIPLY
-    # Without delays of their own, all lanes add at the same place.
-    places = lanes if b.delay else 1
-    synapse = 4 * b.weight + b.factor + 2 * b.acc + b.delay
-    drive = max(chip.drive.width, b.bias) + 1
-    leak = b.v + (b.coefficient if multiplies else b.v)
-    lif = leak + 2 * drive + max(drive, b.v) + 10 * b.v + b.bias + b.coefficient + 6
-    if chip.current is not None:
-        i, coefficient = chip.current.i.width, chip.current.coefficient.width
-        # Two words read, two of the leak, what waits, the sum, and the flag that follows a neuron.
-        lif += 5 * i + 2 * b.acc + 2 * coefficient + 8
-    loaded = [m for m in memories(chip) if not m.state]
-    built = memories(chip)
-    return {
-        "synapse": lanes * synapse + 4 * places * b.place + 4 * b.factor + 5 * b.place,
-        "lif": lanes * lif,
-        "axon": 7 * b.source + 3 * b.deepest + 2 * lanes * b.count + lanes + SHARED,
-        "host": sum(m.width + min(BUS, m.width) + 5 for m in loaded)
-        + (2 + max(m.beats for m in loaded)) * BUS,
-        "readout": 4 * chip.readout.score.width + b.v,
-        "chip": lanes * (2 * b.v + b.bias + b.coefficient) + chip.readout.score.width,
-        "memories": sum(m.width for m in built if ram.place(m) in ("lutram", "registers")),
-        "memories, words": sum(m.bits for m in built if ram.place(m) == "registers"),
-        "sequencer": 2 * SHARED + 4 * b.source + 4 * b.deepest,
-    }
-
-
-def _logic(chip: Chip, family: str) -> Features:
-    """Return the bits of sums, choices and products of every block."""
-    ram, b, lanes = RAMS[family], Sizes.of(chip), chip.lanes
-    multiplies = chip.lif.leak is Leak.MULTIPLY
-    soft = family not in MULTIPLIES
-    loaded = [m for m in memories(chip) if not m.state]
-    small = [m for m in memories(chip) if ram.place(m) == "lutram"]
-    deep = [-(-m.words // ram.small[0]) if ram.small else 1 for m in small]
-    kept = sum(m.bits for m in memories(chip) if ram.place(m) == "registers")
-    flow = product = shift = 0
-    if chip.current is not None:
-        i = chip.current.i.width
-        flow = 3 * i + b.acc
-        product = i * chip.current.coefficient.width * (chip.current.leak is Leak.MULTIPLY)
-        shift = i * 2 * _bits(i) * (chip.current.leak is not Leak.MULTIPLY)
-    return {
-        "synapse": lanes * 2 * b.acc + 3 * (lanes if b.delay else 1) * b.place,
-        "synapse, delays": lanes * 4 * _bits(chip.synapse.slots) * (b.delay > 0),
-        "synapse, products": lanes * b.weight * b.factor * soft,
-        "lif": lanes * (6 * b.v + 2 * max(chip.drive.width, b.bias) + flow),
-        "lif, products": lanes * (b.v * b.coefficient * multiplies + product) * soft,
-        "lif, shifts": lanes * (b.v * 2 * _bits(b.v) * (not multiplies) + shift),
-        "axon": lanes * 4 * b.count + 3 * b.source + 8 * b.deepest * (1 + bool(chip.axon.delays)),
-        "host": sum(min(BUS, m.width) * (1 + m.beats) + ADDRESS for m in loaded),
-        "readout": 4 * chip.readout.score.width,
-        "memories": sum(m.width * (n - 1) for m, n in zip(small, deep, strict=True)),
-        "memories, words": kept,
-        "sequencer": 8 * SHARED,
-    }
-
-
-def _learning(chip: Chip, learn: Learn | None) -> Features:
-    """Return what learning adds: per lane, per lane with delays that learn, and once."""
-    if learn is None:
-        return {"learning": 0, "learning, delays": 0, "learning, shared": 0}
-    delays = chip.synapse.synaptic or chip.axon.delays > 0
-    weights = learn.weight_gradient.width + learn.rate.width + learn.weight_fraction.width
-    signals = learn.filtered.width + learn.signal.width + learn.slope.width + learn.lookup.width
-    moved = learn.delay_gradient.width + learn.rate.width + learn.delay_fraction.width
-    return {
-        "learning": chip.lanes * (weights + signals),
-        # Axons learn one at a time, synapses one per lane.
-        "learning, delays": (chip.lanes if chip.synapse.synaptic else 1) * moved * delays,
-        "learning, shared": 1,
-    }
-
-
-def features(chip: Chip, family: str) -> dict[str, Features]:
-    """Return the sizes of the parts of `chip` that its cells are taken to grow with, by kind."""
-    learning = _learning(chip, chip.learn)
-    registers = _registers(chip, RAMS[family]) | learning
-    logic = _logic(chip, family) | learning
-    multiplies = chip.lif.leak is Leak.MULTIPLY
-    products = {
-        "synapse": chip.lanes,
-        "lif": chip.lanes
-        * (multiplies + (chip.current is not None and chip.current.leak is Leak.MULTIPLY)),
-        "learning": chip.lanes * (chip.learn is not None),
-        "learning, delays": (chip.lanes if chip.synapse.synaptic else 1)
-        * bool(learning["learning, delays"]),
-        "learning, shared": learning["learning, shared"],
-    }
-    area = {name: LOGIC_UM2 * size for name, size in logic.items()}
-    area |= {f"{name}, registers": REGISTER_UM2 * size for name, size in registers.items()}
-    return {"ff": registers, "lut": logic, "um2": area, "dsp": products} | {
-        kind: {"memories": _ruled(chip, family, kind)} for kind in RULED if kind in KINDS[family]
-    }
-
-
-def _ruled(chip: Chip, family: str, kind: str) -> int:
-    """Count the memory cells of one kind that the rule of `Ram` gives."""
-    ram = RAMS[family]
-    built = [m for m in memories(chip) if ram.place(m) == kind]
-    return sum(ram.blocks(m) if kind == "bram" else ram.pieces(m) for m in built)
-
-
-RULED = ("lutram", "bram")
-"""Kinds that follow from the memories by rule; nothing is fitted."""
+def _memory(words: int, width: int, family: str) -> Parts:
+    """Return what a memory is built of."""
+    cell = min(CELLS[family], key=lambda cell: cell.weight(words, width))
+    if family != "osu018" and words * width < cell.weight(words, width):
+        return {"register": (words + 1) * width, "mux": (words - 1) * width, "and": words}
+    deep = cell.deep(words)
+    found: Parts = {"mux": (deep - 1) * width, "and": deep * (deep > 1)}
+    if cell.kind != "apart":
+        found[cell.kind] = cell.count * cell.cells(words, width)
+    if cell.kind == "lutram":
+        # They are read in no time; a register makes that a clock.
+        found["register"] = width
+    elif deep > 1:
+        found["register"] = (deep - 1).bit_length()
+    if cell.guarded:
+        found["guard"] = 2 * width + (words - 1).bit_length() + 2
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """Cells of one kind.
 
-    blocks : by block.  mean_error, largest_error : relative, of the `held_out` chips, which the fit
-    has not seen.
+    blocks : by block.  mean_error, largest_error : relative, of `held_out` chips, each estimated by
+    a fit on all the others.
     """
 
     blocks: dict[str, float]
@@ -273,10 +218,9 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Factors by feature, the chips they are from, and relative errors of held-out chips."""
+    """Factors by part, and the relative error of every chip, by a fit that has not seen it."""
 
-    factors: dict[str, float]
-    seen: tuple[str, ...]
+    factors: Parts
     errors: dict[str, float]
 
 
@@ -288,55 +232,48 @@ def table() -> dict[str, Any]:
 
 
 def families() -> tuple[str, ...]:
-    """Return the families that every chip of the table was measured for."""
-    return tuple(f for f in KINDS if all(f in c for c in table()["chips"].values()))
+    """Return the families that chips of the table were measured for."""
+    return tuple(f for f in KINDS if any(f in c for c in table()["chips"].values()))
 
 
 @cache
 def fit(family: str, kind: str) -> Fit:
-    """Fit the factors of one family and kind on the chips that are not held out."""
-    chips = {name: c for name, c in table()["chips"].items() if family in c}
-    fitted = {name: c for name, c in chips.items() if not c["held_out"] and c[family][kind]}
-    seen = list(fitted.values())
-    names = tuple(seen[0]["features"][family][kind])
-    if kind in RULED:
-        factors = np.ones(len(names))
-    else:
-        # Divided by what it should be, every chip counts alike, however large it is.
-        rows = [[c["features"][family][kind][n] / c[family][kind] for n in names] for c in seen]
-        counted = np.array([not name.startswith("learning") for name in names])
-        factors = _solve(np.array(rows), counted)
-    found = dict(zip(names, (float(f) for f in factors), strict=True))
+    """Fit the factors of one family and kind on all chips, and on all but each of them."""
+    chips = {name: c for name, c in table()["chips"].items() if c.get(family, {}).get(kind)}
+    prior = PRIORS[kind]
+    # Divided by what it should be, every chip counts alike, however large it is.
+    built = {name: _sum(c["census"], family) for name, c in chips.items()}
+    rows = np.array([[built[c][part] / chips[c][family][kind] for part in prior] for c in chips])
+    start = np.array(list(prior.values()))
     errors = {
-        name: _sum(found, c["features"][family][kind]) / c[family][kind] - 1
-        for name, c in chips.items()
-        if c["held_out"] and c[family][kind]
+        name: float(rows[n] @ _solve(np.delete(rows, n, axis=0), start)) - 1
+        for n, name in enumerate(chips)
     }
-    return Fit(found, tuple(fitted), errors)
+    return Fit(dict(zip(prior, map(float, _solve(rows, start)), strict=True)), errors)
 
 
-def _solve(rows: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return factors that are not negative and make every row nearly 1.
-
-    counted : whose features are counts of what is there: their factors are near 1, and what the
-    chips cannot tell apart stays there.
-    """
-    tied = TIED * np.sqrt(len(rows)) * rows.mean(axis=0) * counted
-    wanted = np.concatenate([np.ones(len(rows)), tied])
-    factors: NDArray[np.float64] = nnls(np.vstack([rows, np.diag(tied)]), wanted)[0]
+def _solve(rows: Floats, prior: Floats) -> Floats:
+    """Return factors that are not negative, are near `prior` and make every row nearly 1."""
+    if len(prior) == 1:
+        return prior
+    tied = TIED * np.sqrt(len(rows)) * rows.mean(axis=0)
+    wanted = np.concatenate([np.ones(len(rows)), tied * prior])
+    factors: Floats = nnls(np.vstack([rows, np.diag(tied)]), wanted)[0]
     return factors
 
 
-def _sum(factors: dict[str, float], of: Features) -> float:
-    return sum(factors[name] * size for name, size in of.items())
+def _sum(blocks: dict[str, list[Any]], family: str) -> Parts:
+    """Return what blocks are built of together, from how `area.json` holds them."""
+    each = [parts(Block(*block), family) for block in blocks.values()]
+    return {name: sum(found[name] for found in each) for name in each[0]}
 
 
 def estimate(chip: Chip, family: str, kind: str) -> Estimate:
     """Estimate the cells of `kind` that `chip` takes on `family`."""
     found = fit(family, kind)
-    blocks: dict[str, float] = {}
-    for name, size in features(chip, family)[kind].items():
-        block = name.partition(",")[0]
-        blocks[block] = blocks.get(block, 0.0) + found.factors[name] * size
+    blocks = {}
+    for name, block in census(chip).items():
+        of = parts(block, family)
+        blocks[name] = sum(factor * of[part] for part, factor in found.factors.items())
     off = [abs(e) for e in found.errors.values()]
     return Estimate(blocks, float(np.mean(off)), max(off), len(off))
