@@ -21,6 +21,7 @@ PLACED = (
     ("tiny-shift", "ecp5-25k"),
     ("tiny", "ice40-up5k"),
     ("tiny-shift", "ice40-up5k"),
+    ("small-learn", "ice40-hx8k"),
 )
 MAPPED = (
     ("tiny", "osu018"),
