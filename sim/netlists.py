@@ -4,6 +4,9 @@
 over the cells and lines it is made of, and runs the bench as it is on every broken netlist.  A
 mutant that no bench notices is put to a solver, which may prove that it is no other circuit.  What
 is known is kept in a file, so that a survey that was interrupted goes on.
+
+A survivor is no error: either the bench is too weak, or the contract of the block leaves the bit
+open, and that is for a person to say, see docs/mutants.md.
 """
 
 from __future__ import annotations
@@ -292,7 +295,6 @@ def main(
         print(page(outcomes), end="")
     else:
         show(outcomes)
-    raise SystemExit(any(outcome.status == "survived" for outcome in outcomes))
 
 
 def tally(outcomes: list[Outcome], name: str) -> tuple[int, int, int, int]:

@@ -73,24 +73,34 @@ def unpack(word: int, fmt: Format, lanes: int) -> list[int]:
     return [value - (1 << fmt.width) if value > fmt.max else value for value in values]
 
 
-async def load(edge: RisingEdge, ports: Ports, name: str, words: Iterable[int]) -> None:
-    """Write packed words into a loaded memory from its first word on, as the host does."""
-    port = {part: getattr(ports, f"{name}__{part}") for part in ("write", "address", "data")}
+async def load(
+    edge: RisingEdge, ports: Ports, name: str, words: Iterable[int], address: str = "address"
+) -> None:
+    """Write packed words into a loaded memory from its first word on, as the host does.
+
+    Through an UpdatePort, `address` is "write_at".
+    """
+    port = {part: getattr(ports, f"{name}__{part}") for part in ("write", address, "data")}
     getattr(ports, f"{name}__read").value = 0
     port["write"].value = 1
     for at, word in enumerate(words):
-        port["address"].value, port["data"].value = at, word
+        port[address].value, port["data"].value = at, word
         await edge
     port["write"].value = 0
 
 
-async def look(edge: RisingEdge, ports: Ports, name: str, count: int) -> list[int]:
-    """Read the first `count` packed words of a loaded memory, as the host does."""
-    port = {part: getattr(ports, f"{name}__{part}") for part in ("read", "address", "word")}
+async def look(
+    edge: RisingEdge, ports: Ports, name: str, count: int, address: str = "address"
+) -> list[int]:
+    """Read the first `count` packed words of a loaded memory, as the host does.
+
+    Through an UpdatePort, `address` is "read_at".
+    """
+    port = {part: getattr(ports, f"{name}__{part}") for part in ("read", address, "word")}
     words = []
     port["read"].value = 1
     for at in range(count + 2):
-        port["address"].value = min(at, count - 1)
+        port[address].value = min(at, count - 1)
         await edge
         if at > 1:
             words.append(int(port["word"].value))

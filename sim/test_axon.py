@@ -10,7 +10,7 @@ from datapath.catalog import DIGITS_AXONAL, TINY, TINY_SHIFT
 from datapath.timing import EVENT
 from emulator.axon import axon
 from rtl.axon import AxonStage
-from sim.rack import Ports, Rack, start
+from sim.rack import Ports, Rack, load, look, start
 from sim.runner import simulate
 from sim.stimulus import noise
 
@@ -48,15 +48,11 @@ class Bench:
         self.t = 0
 
     async def load(self) -> None:
-        """Write the delay words as the host does."""
-        ports = self.ports
-        for address, word in enumerate(self.delays):
-            ports.axonal_delays__write.value = 1
-            ports.axonal_delays__address.value = address
-            ports.axonal_delays__data.value = int(word)
-            await self.edge
+        """Write the delay words, and read them back, as the host does."""
         if self.delays.size:
-            ports.axonal_delays__write.value = ports.axonal_delays__read.value = 0
+            words = self.delays.tolist()
+            await load(self.edge, self.ports, "axonal_delays", words)
+            assert await look(self.edge, self.ports, "axonal_delays", len(words)) == words
 
     async def clear(self) -> None:
         """Empty both histories, past the end of the shorter one as the chip does."""

@@ -52,9 +52,12 @@ class Bench:
         self.dots: list[tuple[int, int]] = []
 
     async def load(self) -> None:
+        """Write one half of every memory as the host does, the other as an UPDATE does."""
         for name, words in self.words.items():
             packed = [pack(word, self.formats[name]) for word in words]
-            await load(self.edge, self.ports, name, packed)
+            half = len(packed) // 2
+            await load(self.edge, self.ports, name, [0] * half + packed[half:])
+            await load(self.edge, self.ports, f"{name}_update", packed[:half], "write_at")
 
     def rule(self) -> dict[str, int]:
         """Draw what learns; a population has synaptic delays, or axonal ones, or neither."""
@@ -143,9 +146,11 @@ class Bench:
 
     async def compare(self) -> None:
         for name, words in self.words.items():
-            for at, word in enumerate(await look(self.edge, self.ports, name, len(words))):
-                got = unpack(word, self.formats[name], words.shape[1])
-                assert got == words[at].tolist(), f"{name}, word {at}: {got}, not {words[at]}"
+            for port, address in ((name, "address"), (f"{name}_update", "read_at")):
+                seen = await look(self.edge, self.ports, port, len(words), address)
+                for at, word in enumerate(seen):
+                    got = unpack(word, self.formats[name], words.shape[1])
+                    assert got == words[at].tolist(), f"{port}, word {at}: {got}, not {words[at]}"
 
 
 async def _agrees(edge, ports, chip):

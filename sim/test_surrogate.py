@@ -10,7 +10,7 @@ from datapath.catalog import TINY_LEARN
 from emulator.surrogate import surrogate
 from rtl.memory import learn_of
 from rtl.surrogate import SurrogateStage
-from sim.rack import Ports, Rack, load, pack, start, unpack
+from sim.rack import Ports, Rack, load, look, pack, start, unpack
 from sim.runner import simulate
 from sim.stimulus import corners, grid, noise
 
@@ -54,7 +54,9 @@ class Bench:
             self.tables = np.sort(self.tables)[:, ::-1].copy()
             self.tables[:, 0] = p.lookup.max
         for lane in range(self.chip.lanes):
-            await load(self.edge, self.ports, f"lookup_{lane}", self.tables.ravel().tolist())
+            words = self.tables.ravel().tolist()
+            await load(self.edge, self.ports, f"lookup_{lane}", words)
+            assert await look(self.edge, self.ports, f"lookup_{lane}", len(words)) == words
 
     def distances(self, size: int):
         """Draw pairs of membranes, int64[2, size]: corners, and next to each other."""

@@ -9,7 +9,7 @@ from datapath.catalog import DIGITS_SYNAPTIC, TINY, TINY_SHIFT
 from datapath.timing import ROW
 from emulator.synapse import synapse
 from rtl.synapse import SynapseStage
-from sim.rack import Ports, Rack, pack, start, unpack
+from sim.rack import Ports, Rack, load, look, pack, start, unpack
 from sim.runner import simulate
 from sim.stimulus import noise
 
@@ -44,17 +44,11 @@ class Bench:
         self.t = 0
 
     async def load(self) -> None:
-        """Write weights and delays as the host does."""
+        """Write weights and delays, and read them back, as the host does."""
         for name, words in self.words.items():
-            write, read, address, data = (
-                getattr(self.ports, f"{name}__{port}")
-                for port in ("write", "read", "address", "data")
-            )
-            write.value, read.value = 1, 0
-            for at, word in enumerate(words):
-                address.value, data.value = at, pack(word, self.formats[name])
-                await self.edge
-            write.value = 0
+            packed = [pack(word, self.formats[name]) for word in words]
+            await load(self.edge, self.ports, name, packed)
+            assert await look(self.edge, self.ports, name, len(packed)) == packed, name
 
     async def clear(self) -> None:
         """Empty every word of every bank."""
