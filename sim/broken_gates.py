@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 from contextlib import suppress
@@ -42,7 +43,9 @@ def take_from(netlist: Path) -> None:
             return netlist.read_text()
         text = emit.with_macros(rtlil.convert(component, name=name))
         # Lines of sources, wherever these are.
-        netlist.write_text(text.replace(f"{ROOT}/", ""))
+        netlist.write_text(
+            re.sub(r'(?<=["|])/[^"|]*/site-packages/', "", text.replace(f"{ROOT}/", ""))
+        )
         raise Written
 
     emit.rtlil = given

@@ -49,6 +49,7 @@ def test_gates_are_written_once_and_then_read(tmp_path):
     # Where a cell comes from does not tell where the tree lies.
     assert 'attribute \\src "rtl/fixed.py:' in netlist.read_text()
     assert str(ROOT) not in netlist.read_text()
+    assert "site-packages" not in netlist.read_text()
     netlist.write_text("other gates")
     assert emit.rtlil(gates, "top") == "other gates"
 
