@@ -49,7 +49,8 @@ WITHIN = 0.15
 REASONS = """
 Gowin's small memories cost Yosys only the bits in use: the neurons of `drawn-10` weigh 270.5 there
 and 270 in block memories, and it took the small ones. Its look-up tables are those that the parts
-say least about; why is not known.
+say least about; why is not known. The netlists were those from before memories became macros: what
+gates a read took that meets a write is a part of the fit, and not of the estimate.
 """
 
 

@@ -37,7 +37,7 @@ class Cell:
     kind : what it counts as, `count` times.  words, bits : of a cell.
     step : bits of a word that cannot be told apart by Yosys: a word is filled up to them.
     cost : of a cell; `scaled` of it only as far as its bits are in use.
-    guarded : whether gates around it have to say what is read at the address that is written.
+    guarded : whether gates around it would have to say what is read at the address that is written.
     """
 
     kind: str
@@ -58,13 +58,13 @@ class Cell:
         filled = -(-width // self.step) * self.step
         return -(-self.deep(words) * filled // self.bits)
 
-    def weight(self, words: int, width: int) -> float:
+    def weight(self, words: int, width: int, guarded: bool) -> float:
         """Return what Yosys takes a memory of these cells to cost."""
         deep = self.deep(words)
         cells = (self.cost - self.scaled) * self.cells(words, width)
         used = self.scaled * deep * width / self.bits
         choice = ((deep - 1) * width + deep * (deep > 1)) / 2
-        return cells + used + choice + (GUARDED if self.guarded else UNGUARDED)
+        return cells + used + choice + (GUARDED if self.guarded and guarded else UNGUARDED)
 
 
 GUARDED, UNGUARDED = 14, 2
@@ -159,10 +159,12 @@ KINDS = {
 """What is estimated: as `ranvier.devices` counts cells, and um2 without memories."""
 
 
-def parts(block: Block, family: str) -> Parts:
+def parts(block: Block, family: str, guarded: bool = False) -> Parts:
     """Return what `block` is built of on `family`.
 
-    `guard` is the registers that make a read at the address that is written give the old word,
+    guarded : whether a read that meets a write has to give the old word, as in netlists of chips
+    before memories became macros; the registers for that are `guard`.
+
     `product` the bits of products that are built of gates; the others are of `rtl.census`, to which
     memories add what surrounds their cells.
     """
@@ -173,15 +175,15 @@ def parts(block: Block, family: str) -> Parts:
         else:
             found["product"] += a * b
     for words, width in block.memories:
-        for name, bits in _memory(words, width, family).items():
+        for name, bits in _memory(words, width, family, guarded).items():
             found[name] += bits
     return found
 
 
-def _memory(words: int, width: int, family: str) -> Parts:
+def _memory(words: int, width: int, family: str, guarded: bool) -> Parts:
     """Return what a memory is built of."""
-    cell = min(CELLS[family], key=lambda cell: cell.weight(words, width))
-    if family != "osu018" and words * width < cell.weight(words, width):
+    cell = min(CELLS[family], key=lambda cell: cell.weight(words, width, guarded))
+    if family != "osu018" and words * width < cell.weight(words, width, guarded):
         return {"register": (words + 1) * width, "mux": (words - 1) * width, "and": words}
     deep = cell.deep(words)
     found: Parts = {"mux": (deep - 1) * width, "and": deep * (deep > 1)}
@@ -192,7 +194,7 @@ def _memory(words: int, width: int, family: str) -> Parts:
         found["register"] = width
     elif deep > 1:
         found["register"] = (deep - 1).bit_length()
-    if cell.guarded:
+    if cell.guarded and guarded:
         found["guard"] = 2 * width + (words - 1).bit_length() + 2
     return found
 
@@ -242,7 +244,7 @@ def fit(family: str, kind: str) -> Fit:
     chips = {name: c for name, c in table()["chips"].items() if c.get(family, {}).get(kind)}
     prior = PRIORS[kind]
     # Divided by what it should be, every chip counts alike, however large it is.
-    built = {name: _sum(c["census"], family) for name, c in chips.items()}
+    built = {name: _sum(c, family) for name, c in chips.items()}
     rows = np.array([[built[c][part] / chips[c][family][kind] for part in prior] for c in chips])
     start = np.array(list(prior.values()))
     errors = {
@@ -262,9 +264,10 @@ def _solve(rows: Floats, prior: Floats) -> Floats:
     return factors
 
 
-def _sum(blocks: dict[str, list[Any]], family: str) -> Parts:
-    """Return what blocks are built of together, from how `area.json` holds them."""
-    each = [parts(Block(*block), family) for block in blocks.values()]
+def _sum(chip: dict[str, Any], family: str) -> Parts:
+    """Return what the blocks of a chip of `area.json` are built of together."""
+    guarded = chip.get("guarded", False)
+    each = [parts(Block(*block), family, guarded) for block in chip["census"].values()]
     return {name: sum(found[name] for found in each) for name in each[0]}
 
 

@@ -26,19 +26,16 @@ WORSE = {
 """Where they are larger; of memories, because one weighs the same in small and in large ones."""
 
 
-def built(family, words, width):
+def built(family, words, width, guarded=False):
     """What a memory is built of."""
-    return {
-        name: n
-        for name, n in parts(Block(dict.fromkeys(GATES, 0), [], [(words, width)]), family).items()
-        if n
-    }
+    block = Block(dict.fromkeys(GATES, 0), [], [(words, width)])
+    return {name: n for name, n in parts(block, family, guarded).items() if n}
 
 
 def test_a_memory_becomes_what_is_cheapest():
-    # 1,024 words of 18 bits are one block, around which registers keep two words, an address of
-    # ten bits and two flags.
-    assert built("ecp5", 1024, 18) == {"bram": 1, "guard": 2 * 18 + 10 + 2}
+    assert built("ecp5", 1024, 18) == {"bram": 1}
+    # Registers around the block keep two words, an address of ten bits and two flags.
+    assert built("ecp5", 1024, 18, True) == {"bram": 1, "guard": 2 * 18 + 10 + 2}
     # 64 words of 16 bits are 4 by 4 small memories, 3 choices per bit, and 4 enables.
     small = {"lutram": 16, "mux": 48, "and": 4, "register": 16}
     assert built("ecp5", 64, 16) == built("gowin", 64, 16) == small
@@ -52,7 +49,7 @@ def test_a_memory_becomes_what_is_cheapest():
     # 64 bits are cheaper in registers than in a block of 4 kbit, 128 are not.
     assert built("ice40", 4, 16) == {"register": 64 + 16, "mux": 48, "and": 4}
     assert built("ice40", 8, 16)["bram"] == 1
-    assert built("osu018", 1024, 18) == {"guard": 2 * 18 + 10 + 2}
+    assert built("osu018", 1024, 18) == {}
 
 
 @pytest.mark.parametrize(
