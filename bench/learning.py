@@ -200,12 +200,15 @@ def lines(results):
 
 
 def table(results):
-    """Print a Markdown table: mean and spread over seeds."""
+    """Print a Markdown table: mean and spread over seeds; held out, the last five epochs."""
     groups = {}
     for line in lines(results):
         groups.setdefault((line["case"]["name"], line["case"]["where"]), []).append(line)
-    print("| run | on | parameters | memory bits | seeds | test % | 4, 5 alone % | train % |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| run | on | parameters | memory bits | seeds | test % | 4, 5 alone % | held out % "
+        "| learned % |"
+    )
+    print("|---" * 9 + "|")
     for (name, where), group in groups.items():
         test, unheard, trained = (
             100 * np.array(values)
@@ -215,12 +218,19 @@ def table(results):
                 [g["history"][-1]["train_accuracy"] for g in group],
             )
         )
+        late = [
+            epoch["held_out_accuracy"]
+            for g in group
+            for epoch in g["history"][-5:]
+            if epoch["held_out_accuracy"] is not None
+        ]
+        held = f"{100 * np.mean(late):.1f}" if late else ""
         spread = f" +- {test.std(ddof=1):.1f}" if len(group) > 1 else ""
         bits = "" if group[0]["bits"] is None else f"{group[0]['bits']:,}"
         print(
             f"| {name} | {where} | {group[0]['parameters']:,} | {bits} | {len(group)} "
             f"| {test.mean():.1f}{spread} | {unheard.mean():.1f} "
-            f"| {trained.mean():.1f} |"
+            f"| {held} | {trained.mean():.1f} |"
         )
 
 
