@@ -42,7 +42,7 @@ TARGETS = {
     "xc7": "xc7",
     "gowin": "gowin",
 }
-DRAWN = (0, 1, 2, 3, 4, 9, 10, 19)
+DRAWN = (0, 1, 2, 3, 4, 6, 7, 9, 10, 19)
 """Numbers of the chips: small ones, which a core synthesizes in minutes; number 2 learns."""
 NAMED = ("tiny", "tiny-shift", "tiny-current")
 """Chips of the catalogue."""

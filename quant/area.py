@@ -37,7 +37,6 @@ class Cell:
     kind : what it counts as, `count` times.  words, bits : of a cell.
     step : bits of a word that cannot be told apart by Yosys: a word is filled up to them.
     cost : of a cell; `scaled` of it only as far as its bits are in use.
-    guarded : whether gates around it would have to say what is read at the address that is written.
     """
 
     kind: str
@@ -46,7 +45,6 @@ class Cell:
     step: int
     cost: int
     scaled: int = 0
-    guarded: bool = False
     count: int = 1
 
     def deep(self, words: int) -> int:
@@ -58,28 +56,28 @@ class Cell:
         filled = -(-width // self.step) * self.step
         return -(-self.deep(words) * filled // self.bits)
 
-    def weight(self, words: int, width: int, guarded: bool) -> float:
+    def weight(self, words: int, width: int) -> float:
         """Return what Yosys takes a memory of these cells to cost."""
         deep = self.deep(words)
         cells = (self.cost - self.scaled) * self.cells(words, width)
         used = self.scaled * deep * width / self.bits
         choice = ((deep - 1) * width + deep * (deep > 1)) / 2
-        return cells + used + choice + (GUARDED if self.guarded and guarded else UNGUARDED)
+        return cells + used + choice + PORTS
 
 
-GUARDED, UNGUARDED = 14, 2
-"""Seven points of two, or one, for the gates around the ports of a memory."""
+PORTS = 2
+"""What the two ports of a memory cost."""
 
 BITS_18K = ((16384, 1, 1), (8192, 2, 2), (4096, 4, 4), (2048, 9, 9), (1024, 18, 9), (512, 36, 9))
 """Words, bits and step of a block memory of 18 kbit."""
 
 BITS_36K = tuple((2 * words, bits, step) for words, bits, step in (*BITS_18K, (256, 72, 9)))
 
-BLOCKS = tuple(Cell("bram", *shape, 128, guarded=True) for shape in BITS_18K)
+BLOCKS = tuple(Cell("bram", *shape, 128) for shape in BITS_18K)
 
 CELLS = {
     "ice40": tuple(
-        Cell("bram", 4096 // bits, bits, step, 64, guarded=True)
+        Cell("bram", 4096 // bits, bits, step, 64)
         for bits, step in ((2, 2), (4, 4), (8, 8), (16, 1))
     ),
     "ecp5": (Cell("lutram", 16, 4, 4, 4), *BLOCKS),
@@ -91,7 +89,7 @@ CELLS = {
         *(Cell("bram", *shape, 129) for shape in BITS_18K),
         *(Cell("bram", *shape, 257, count=2) for shape in BITS_36K),
     ),
-    "osu018": (Cell("apart", 1 << 14, 1, 1, 0, guarded=True),),
+    "osu018": (Cell("apart", 1 << 14, 1, 1, 0),),
 }
 """What memories are made of, by family, if not of registers; standard cells have them apart."""
 
@@ -133,11 +131,10 @@ MULTIPLIERS = {
 """By family; standard cells build products of gates."""
 
 PRIORS: dict[str, Parts] = {
-    "lut": {"and": 0.5, "mux": 1, "sum": 1, "guard": 0.5},
-    "ff": {"register": 1, "captured": 1, "guard": 1},
+    "lut": {"and": 0.5, "mux": 1, "sum": 1},
+    "ff": {"register": 1, "captured": 1},
     "um2": {
-        "and": 16, "mux": 40, "sum": 96, "register": 128, "captured": 128, "guard": 144,
-        "product": 168,
+        "and": 16, "mux": 40, "sum": 96, "register": 128, "captured": 128, "product": 168,
     },
     "lutram": {"lutram": 1},
     "bram": {"bram": 1},
@@ -159,31 +156,28 @@ KINDS = {
 """What is estimated: as `ranvier.devices` counts cells, and um2 without memories."""
 
 
-def parts(block: Block, family: str, guarded: bool = False) -> Parts:
+def parts(block: Block, family: str) -> Parts:
     """Return what `block` is built of on `family`.
-
-    guarded : whether a read that meets a write has to give the old word, as in netlists of chips
-    before memories became macros; the registers for that are `guard`.
 
     `product` the bits of products that are built of gates; the others are of `rtl.census`, to which
     memories add what surrounds their cells.
     """
-    found: Parts = {"guard": 0, "product": 0, "lutram": 0, "bram": 0, "dsp": 0, **block.gates}
+    found: Parts = {"product": 0, "lutram": 0, "bram": 0, "dsp": 0, **block.gates}
     for a, b in block.products:
         if family in MULTIPLIERS:
             found["dsp"] += MULTIPLIERS[family].count(a, b)
         else:
             found["product"] += a * b
     for words, width in block.memories:
-        for name, bits in _memory(words, width, family, guarded).items():
+        for name, bits in _memory(words, width, family).items():
             found[name] += bits
     return found
 
 
-def _memory(words: int, width: int, family: str, guarded: bool) -> Parts:
+def _memory(words: int, width: int, family: str) -> Parts:
     """Return what a memory is built of."""
-    cell = min(CELLS[family], key=lambda cell: cell.weight(words, width, guarded))
-    if family != "osu018" and words * width < cell.weight(words, width, guarded):
+    cell = min(CELLS[family], key=lambda cell: cell.weight(words, width))
+    if family != "osu018" and words * width < cell.weight(words, width):
         return {"register": (words + 1) * width, "mux": (words - 1) * width, "and": words}
     deep = cell.deep(words)
     found: Parts = {"mux": (deep - 1) * width, "and": deep * (deep > 1)}
@@ -194,8 +188,6 @@ def _memory(words: int, width: int, family: str, guarded: bool) -> Parts:
         found["register"] = width
     elif deep > 1:
         found["register"] = (deep - 1).bit_length()
-    if cell.guarded and guarded:
-        found["guard"] = 2 * width + (words - 1).bit_length() + 2
     return found
 
 
@@ -266,8 +258,7 @@ def _solve(rows: Floats, prior: Floats) -> Floats:
 
 def _sum(chip: dict[str, Any], family: str) -> Parts:
     """Return what the blocks of a chip of `area.json` are built of together."""
-    guarded = chip.get("guarded", False)
-    each = [parts(Block(*block), family, guarded) for block in chip["census"].values()]
+    each = [parts(Block(*block), family) for block in chip["census"].values()]
     return {name: sum(found[name] for found in each) for name in each[0]}
 
 
