@@ -73,7 +73,7 @@ PROOFS: dict[str, Proof] = {
         RoundingProof,
         depth=1,
         always=True,
-        bug=Bug("rtl/fixed.py", "return x + (one >> 1)", "return x + one"),
+        bug=Bug("rtl/fixed.py", "lifted = x + (dropped & ~(dropped >> 1))", "lifted = x + dropped"),
     ),
     "random": Proof(
         "next_random never leaves 0 nor reaches it, and no two states have the same successor",
