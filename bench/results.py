@@ -6,8 +6,10 @@ What was synthesized before comes from the cache of `ranvier synth`.
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from datapath.catalog import CHIPS
-from quant.area import KINDS, estimate, families, fit, table
+from quant.area import KINDS, families, fit, table
 from ranvier.devices import KINDS as COUNTED
 from ranvier.devices import TARGETS
 from ranvier.synthesis import synthesize
@@ -130,13 +132,13 @@ def area():
     for family in families():
         for kind in KINDS[family]:
             found = fit(family, kind)
-            e = estimate(CHIPS["digits-axonal"], family, kind)
-            names |= set(found.errors)
-            most, worst = max((abs(off), name) for name, off in found.errors.items())
-            shares = (f"{100 * share:.1f}" for share in (e.mean_error, most))
-            rows.append(row(f"{family} {kind}", e.held_out, *shares, f"`{worst}`" * (most > 0)))
-            beyond = sum(abs(off) > WITHIN for off in found.errors.values())
-            over += [f"{beyond} of {e.held_out} with {family} {kind}"] * (beyond > 0)
+            off = {name: abs(error) for name, error in found.errors.items()}
+            names |= set(off)
+            most, worst = max((error, name) for name, error in off.items())
+            shares = (f"{100 * share:.1f}" for share in (np.mean(list(off.values())), most))
+            rows.append(row(f"{family} {kind}", len(off), *shares, f"`{worst}`" * (most > 0)))
+            beyond = sum(error > WITHIN for error in off.values())
+            over += [f"{beyond} of {len(off)} with {family} {kind}"] * (beyond > 0)
     within = f"All chips are within {WITHIN:.0%}"
     within += f", except {', '.join(over)}." if over else "."
     learn = sum("learner" in table()["chips"][name]["census"] for name in names)

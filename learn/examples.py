@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model import Network
+
+Counts = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,3 +71,17 @@ class Examples:
         sha.update(self.counts.data)
         sha.update(self.labels.data)
         return sha.hexdigest()
+
+
+def shifted(counts: Counts, shifts: NDArray[np.int64]) -> Counts:
+    """Return counts with the channels of each recording moved; what leaves the array is lost.
+
+    counts : integers[recordings, steps, channels].  shifts : int64[recordings], upwards.
+    """
+    if not shifts.any():
+        return counts
+    channels = np.arange(counts.shape[2])[None] - shifts[:, None]
+    inside = (channels >= 0) & (channels < counts.shape[2])
+    moved = np.take_along_axis(counts, np.where(inside, channels, 0)[:, None], 2)
+    result: Counts = moved * inside[:, None]
+    return result

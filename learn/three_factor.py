@@ -145,19 +145,19 @@ class _Training(Training):
 
     def epoch(self) -> None:
         super().epoch()
-        if 4 * len(self.history) <= 3 * self.epochs:
+        if self.gradient.rule.redrawn and 4 * len(self.history) <= 3 * self.epochs:
             self._redraw()
 
     def _redraw(self) -> None:
-        """Draw the delays anew that the fewest weights depend on."""
+        """Draw the delays anew whose weights are the smallest in all."""
         layout, rule = self.layout, self.gradient.rule
         weights, delays = (self.descents[name].values for name in ("weights", "delays"))
         for row in layout.projections:
+            if not row[PER_PRE] and not row[PER_POST]:
+                continue
             pre, size = int(layout.populations[row[PRE], NEURONS]), int(row[SIZE])
             first = int(row[WEIGHT])
             worth = np.abs(weights[first : first + pre * size].reshape(pre, size))
-            if not row[PER_PRE] and not row[PER_POST]:
-                continue
             if not row[PER_POST]:
                 worth = worth.sum(axis=1)
             elif not row[PER_PRE]:

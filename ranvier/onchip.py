@@ -19,6 +19,7 @@ from datapath.files import digest, load, read_extra, save
 from datapath.schema import chip_digest, parse, readable
 from emulator.chip import run
 from emulator.learn import Learned, learn
+from learn.examples import shifted
 from learn.rule import Taps, annealed, half_taps
 from quant.learnable import Tuning, tuned
 from ranvier.progress import bar
@@ -120,10 +121,9 @@ def learn_epoch(
     ready = tuned(image, schedule.at(epoch))
     rng = np.random.default_rng([seed, 3, epoch])
     order = rng.permutation(len(labels))
-    sent, shift = counts[order], schedule.channel_shift
-    if shift:
-        sent = _shifted(sent, rng.integers(-shift, shift, len(order), endpoint=True))
-    done = engine(ready, sent, labels[order], schedule.batch, progress)
+    shift = schedule.channel_shift
+    shifts = rng.integers(-shift, shift, len(order), endpoint=True)
+    done = engine(ready, shifted(counts[order], shifts), labels[order], schedule.batch, progress)
     held = None
     if held_out is not None:
         held = float((run(done.image, held_out[0]).classes == held_out[1]).mean())
@@ -134,17 +134,6 @@ def learn_epoch(
         cycles=done.total_cycles,
         saturated=float(done.learn_saturated.mean()),
     )
-
-
-def _shifted(counts: Counts, shifts: Integers) -> Counts:
-    """Return `counts`, the channels of each recording moved up by one of `shifts`."""
-    channels = np.arange(counts.shape[2])
-    moved = np.zeros_like(counts)
-    for shift in np.unique(shifts):
-        chosen = (shifts == shift)[:, None]
-        kept = (channels + shift >= 0) & (channels + shift < len(channels))
-        moved.swapaxes(1, 2)[chosen & np.roll(kept, shift)] = counts.swapaxes(1, 2)[chosen & kept]
-    return moved
 
 
 def fit(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from learn import make_network
+from learn.examples import shifted
 from quant.learnable import LearnOptions, Tuning, learnable
 from quant.start import start_image
 from ranvier.defaults import OPTIONS
@@ -68,3 +69,11 @@ def test_a_shift_moves_whole_recordings_and_loses_what_leaves_the_array():
 def test_a_negative_shift_is_refused():
     with pytest.raises(ValueError, match="channel_shift must be at least 0, not -1"):
         schedule(-1)
+
+
+def test_channels_move_upwards_and_none_comes_in_at_the_edge():
+    counts = np.tile(np.array([1, 2, 3], np.uint8), (5, 2, 1))
+    moved = shifted(counts, np.array([0, 1, -1, 2, -7]))
+    assert moved[:, 0].tolist() == [[1, 2, 3], [0, 1, 2], [2, 3, 0], [0, 0, 1], [0, 0, 0]]
+    assert (moved[:, 1] == moved[:, 0]).all()
+    assert moved.dtype == np.uint8

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from learn.eventprop import Objective
-from learn.examples import Examples
+from learn.examples import Examples, shifted
 from learn.gradient import Outcome, Parameters
 from learn.surrogate.delays import on_grid
 from learn.surrogate.network import SpikingNetwork
@@ -112,7 +112,7 @@ class _Training(Training):
     ) -> Outcome:
         self.module.sigma = self.sigma()
         self._load(parameters)
-        counts = torch.from_numpy(_shifted(self.examples.counts[chosen], shifts))
+        counts = torch.from_numpy(shifted(self.examples.counts[chosen], shifts))
         labels = torch.from_numpy(self.examples.labels[chosen]).to(self.device)
         given = self.module.run(counts.to(self.device).float())
         losses, scores = self._losses(given[self.network.readout.name], labels)
@@ -229,17 +229,6 @@ def _module(network: Network, rule: Surrogate) -> SpikingNetwork:
             neurons.surrogate_width = rule.surrogate_width
             neurons.reset_path = rule.reset_path
     return module
-
-
-def _shifted(counts: NDArray[np.uint8], shifts: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return counts with the channels of each recording moved; what leaves the array is lost."""
-    if not shifts.any():
-        return counts
-    channels = np.arange(counts.shape[2])[None] - shifts[:, None]
-    inside = (channels >= 0) & (channels < counts.shape[2])
-    moved = np.take_along_axis(counts, np.where(inside, channels, 0)[:, None], 2)
-    result: NDArray[np.uint8] = moved * inside[:, None]
-    return result
 
 
 def _on_grid(network: Network) -> Network:

@@ -13,7 +13,7 @@ from ranvier.options import start as start_options
 if TYPE_CHECKING:
     from learn import Epoch
 
-TAU_MS, TAU_SYN_MS, READOUT_ALPHA, INPUT_SCALE = 15.0, 10.0, 0.95, 0.08
+TAU_MS, TAU_SYN_MS, READOUT_ALPHA = 15.0, 10.0, 0.95
 """Where nothing is said; tau_syn_ms for rules that need synaptic currents."""
 
 SHARED = ("objective", "rate_strength", "rate_target")
@@ -164,6 +164,7 @@ def command(
 
     import model
     from learn import make_first_spike_network, make_network
+    from learn.initial import INPUT_SCALE
     from ranvier.sources import check_writable, ends, labelled, open_data, show, split
     from ranvier.training import trainer_of
 
