@@ -203,10 +203,27 @@ async def _registers(host, given, at, beats, fills):
         if fills and await host.read(at["waiting"]):
             taken.append(await _take(host, at, beats))
     clocks = await host.read(at["clocks"])
-    while await host.read(at["waiting"]):
+    for left in range(await host.read(at["waiting"]), 0, -1):
+        assert await host.read(at["waiting"]) == left
         taken.append(await _take(host, at, beats))
+    assert await host.read(at["waiting"]) == 0
     assert await host.read(at["result"]) is None, "a result that is not there is not refused"
     return np.array(taken, np.uint32), clocks
+
+
+async def _takes_turns(host, given):
+    """Ask for a read and a write in one clock: the one goes first that did not go last."""
+    where, word = given["address"][0], given["data"][0]
+    await host.read(where)
+    read = cocotb.start_soon(host.read(where))
+    await host.write(where, word)
+    assert not read.done(), "a read goes before a write after a read"
+    await read
+    await host.write(where, word)
+    write = cocotb.start_soon(host.write(where, word))
+    await host.read(where)
+    assert not write.done(), "a write goes before a read after a write"
+    await write
 
 
 async def _refusals(host, given, at):
@@ -230,7 +247,8 @@ async def _refusals(host, given, at):
         for beat, word in enumerate(event):
             done = await host.write(at["command"] + beat, word)
         assert done == (n < DEPTH), f"command {n} of {DEPTH}: taken is {done}"
-    assert await host.read(at["room"]) == 0
+        room = await host.read(at["room"])
+        assert room == max(DEPTH - 1 - n, 0), f"room for {room} behind command {n} of {DEPTH}"
     assert await host.read(at["idle"]) == 0
     assert await host.read(given["address"][0]) is None
     host.sink.pause = False
@@ -270,6 +288,7 @@ async def play(dut):
     registers = await _registers(host, given, at, seen["streamed"].shape[1], bool(given["fills"]))
     seen["registers"], seen["registers_clocks"] = registers
     await _write(host, given)
+    await _takes_turns(host, given)
     await _refusals(host, given, at)
     host.stall(int(given["seed"]))
     writes = cocotb.start_soon(_write(host, given))

@@ -42,6 +42,10 @@ def _blocks(rng, chip, group):
     windows[0] = p.signal.min
     windows[0, len(taps) + 1 :] = p.signal.max
     windows[1] = 0
+    # Small ones, which are rounded and do not saturate.
+    windows[2] = rng.integers(-1, 2, windows.shape[1:])
+    if group // (p.taps + 1) % 2:
+        taps &= 3
     before = rng.integers(0, len(taps) + 1, BLOCKS) * (rng.random(BLOCKS) < 0.3)
     return taps, windows, np.arange(windows.shape[1]) < before[:, None]
 

@@ -30,7 +30,7 @@ CHIPS = {
         learn=replace(LEARN, lookup=Format(1, signed=False), entries=2, steps=8),
     ),
 }
-RECORDINGS = 4
+RECORDINGS = 16
 
 
 class Bench:
@@ -59,12 +59,13 @@ class Bench:
             assert await look(self.edge, self.ports, f"lookup_{lane}", len(words)) == words
 
     def distances(self, size: int):
-        """Draw pairs of membranes, int64[2, size]: corners, and next to each other."""
+        """Draw pairs of membranes, int64[2, size]: corners, and a power of two or less apart."""
         rng, fmt = self.rng, self.chip.lif.v
         pairs = self.near[rng.integers(len(self.near), size=size)].T.copy()
         close = rng.random(size) < 0.5
         reach = 1 << int(rng.integers(fmt.width))
-        moved = pairs[0] + rng.integers(-reach, reach + 1, size)
+        inside = rng.integers(-reach, reach + 1, size)
+        moved = pairs[0] + np.where(rng.random(size) < 0.5, inside, np.sign(inside) * reach)
         pairs[1] = np.where(close, np.clip(moved, fmt.min, fmt.max), pairs[1])
         return pairs
 

@@ -123,6 +123,13 @@ async def takes_bytes_of_other_speeds(dut):
         await line.send(data, speed=speed)
         await Timer(line.bit * 2, "ns")
         assert came == [*data], f"{speed} %: {came}"
+        assert not ports.busy.value
+    # The line is high all the time behind the start bit.
+    sending = cocotb.start_soon(line.send(b"\xff"))
+    await Timer(line.bit * 5, "ns")
+    assert ports.busy.value
+    await sending
+    await Timer(line.bit * 2, "ns")
     came.clear()
     # Less than half a bit is no byte.
     line.rx.value = 0
@@ -136,6 +143,7 @@ async def takes_bytes_of_other_speeds(dut):
     # A broken line is one mistake, however long.
     line.rx.value = 0
     await Timer(line.bit * 40, "ns")
+    assert ports.busy.value
     line.rx.value = 1
     await Timer(line.bit * 2, "ns")
     await line.send(b"\x43")
@@ -187,8 +195,8 @@ async def does_nothing_that_arrives_damaged(dut):
         await refuses(damaged.to_bytes(len(good), "little"), *wrong)
     for size in range(1, len(good)):
         await refuses(good[:size], Status.BROKEN)
-    for count in (0, WORDS + 1, 255):
-        head = bytes([Op.READ, 1, 0, count, 0, 0, 0, 0])
+    for op, count in ((Op.READ, 0), (Op.READ, WORDS + 1), (Op.READ, 255), (Op.READ ^ 1, 1), (0, 1)):
+        head = bytes([op, 1, 0, count, 0, 0, 0, 0])
         await refuses(head + serial.checksum(head), Status.UNKNOWN)
     # A byte without a stop bit, at every place.
     for place in range(len(good)):
