@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 from sim.proofs.axi import AxiProof
 from sim.proofs.mailbox import MailboxProof
 from sim.proofs.ring import RingProof
+from sim.proofs.sequencer import SequencerProof
 from sim.proofs.words import RandomProof, RoundingProof, SaturationProof
 
 
@@ -114,5 +115,16 @@ PROOFS: dict[str, Proof] = {
             "rtl/axi.py", "m.d.comb += ready.eq(~there)", "m.d.comb += ready.eq(~there | done)"
         ),
         cut=("top.axi.mailbox",),
+    ),
+    "sequencer": Proof(
+        "every clock of a command that nobody holds up brings its end nearer, whatever tables hold",
+        SequencerProof,
+        depth=40,
+        always=True,
+        bug=Bug(
+            "rtl/sequencer.py",
+            "with m.If(self.clear_at == self.deepest - 1):",
+            "with m.If(self.clear_at == self.deepest):",
+        ),
     ),
 }
