@@ -375,23 +375,23 @@ class LearnSequencer(wiring.Component):
         with m.State("NEXT"):
             m.next = "PROJECTION"
         with m.State("PROJECTION"):
-            m.d.sync += [
-                self._projections_left.eq(self._projections_left - 1),
-                self.projection.eq(projection),
-                self.projection_rule.eq(rule),
-                self.source.eq(Cat(Const(0, exact_log2(chip.lanes)), projection.pre)),
-                self.delay.eq(projection.delays),
-                self.axon.eq(projection.delays),
-                self.row.eq(projection.weights),
-                self.update_at.eq(projection.weights),
-                self._left.eq(Mux(self._updating, rule.words, projection.size)),
-                self._axons_left.eq(rule.axons),
-            ]
+            m.d.sync += self._projections_left.eq(self._projections_left - 1)
             with m.If(self._projections_left == 0):
                 m.next = "POPULATION"
+            # What is behind the last entry of the table was never written, and is not to be seen.
             with m.Else():
-                after = following(self.projection_at, chip.projections)
-                m.d.sync += self.projection_at.eq(after)
+                m.d.sync += [
+                    self.projection_at.eq(following(self.projection_at, chip.projections)),
+                    self.projection.eq(projection),
+                    self.projection_rule.eq(rule),
+                    self.source.eq(Cat(Const(0, exact_log2(chip.lanes)), projection.pre)),
+                    self.delay.eq(projection.delays),
+                    self.axon.eq(projection.delays),
+                    self.row.eq(projection.weights),
+                    self.update_at.eq(projection.weights),
+                    self._left.eq(Mux(self._updating, rule.words, projection.size)),
+                    self._axons_left.eq(rule.axons),
+                ]
                 with m.If(self._updating & words):
                     m.next = "WORDS"
                 with m.Elif(self._updating & rule.delays):
