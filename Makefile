@@ -34,7 +34,7 @@ sim: ready      ## gates against emulator, bit for bit (BLOCK=lif for one)
 	$(if $(filter-out chip,$(BLOCK)),,SIM=verilator $(PYTEST) sim/test_chip.py)
 demo: ready     ## a trained network to a verified chip, on embedded data
 	ranvier demo
-formal: ready   ## prove words, ring and handshakes for every input, and see each proof fail (after make synth)
+formal: ready   ## prove claims about gates for every input, and see each proof fail (after make synth)
 	python -m sim.formal
 mutants: ready  ## break lines of the gates, then bits of netlists (after make synth); benches must notice
 	python -m sim.mutants && python -m sim.netlists

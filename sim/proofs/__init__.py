@@ -14,7 +14,9 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from sim.proofs.axi import AxiProof
+from sim.proofs.host import HostProof
 from sim.proofs.mailbox import MailboxProof
+from sim.proofs.output import OutputProof
 from sim.proofs.ring import RingProof
 from sim.proofs.sequencer import SequencerProof
 from sim.proofs.words import RandomProof, RoundingProof, SaturationProof
@@ -125,6 +127,41 @@ PROOFS: dict[str, Proof] = {
             "rtl/sequencer.py",
             "with m.If(self.clear_at == self.deepest - 1):",
             "with m.If(self.clear_at == self.deepest):",
+        ),
+    ),
+    "results": Proof(
+        "a result of a chip stays until it is taken",
+        OutputProof,
+        depth=36,
+        always=True,
+        bug=Bug(
+            "rtl/chip.py",
+            "advance.eq(~synapse.busy & (~self.o.valid | self.o.ready))",
+            "advance.eq(~synapse.busy)",
+        ),
+        cut=("top.chip.bus", "top.chip.synapse", "top.chip.lif", "top.chip.readout*"),
+    ),
+    "progress": Proof(
+        "nothing but a delivery or a result that is offered holds a tick up",
+        OutputProof,
+        depth=36,
+        always=True,
+        bug=Bug(
+            "rtl/chip.py",
+            "advance.eq(~synapse.busy & (~self.o.valid | self.o.ready))",
+            "advance.eq(~synapse.busy & self.o.ready)",
+        ),
+        cut=("top.chip.bus", "top.chip.synapse", "top.chip.lif", "top.chip.readout*"),
+    ),
+    "host": Proof(
+        "the host reads what it has written, and writes nothing while the chip runs",
+        HostProof,
+        depth=18,
+        always=False,
+        bug=Bug(
+            "rtl/memory.py",
+            "bus.write.eq(self.host.write & self.idle)",
+            "bus.write.eq(self.host.write)",
         ),
     ),
 }

@@ -10,10 +10,10 @@ def inside(m: Module, name: str, component) -> Fragment:
     return built
 
 
-def registers(built: Fragment):
-    """Return the registers of a module, but not those of its submodules, by name."""
-    written = (one for statement in built.statements["sync"] for one in statement._lhs_signals())
-    return {one.name: one for one in written}
+def driven(built: Fragment):
+    """Return what a module drives, but not what its submodules do, by name."""
+    statements = (one for domain in built.statements.values() for one in domain)
+    return {one.name: one for statement in statements for one in statement._lhs_signals()}
 
 
 def states(built: Fragment):

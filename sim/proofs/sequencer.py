@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from rtl.sequencer import Sequencer
-from sim.proofs.inside import inside, registers, states
+from sim.proofs.inside import driven, inside, states
 from sim.proofs.ring import small
 
 GIVEN = ("control", "population_word", "projection_word", "receiving", "advance", "passed", "ended")
@@ -39,7 +39,7 @@ class SequencerProof(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), sequencer.i)
         m.d.comb += [getattr(sequencer, name).eq(getattr(self, name)) for name in GIVEN]
         state, number = states(built)
-        clocks, most = self._left(state, number, registers(built))
+        clocks, most = self._left(state, number, driven(built))
         left, was = Signal(range(most + 1)), Signal(range(most + 1))
         waited, emitted = Signal(), Signal()
         m.d.comb += left.eq(clocks)
