@@ -215,7 +215,7 @@ class Bench:
 
 async def _agrees(edge, ports, chip):
     bench = Bench(edge, ports, chip)
-    for name in ("word", "axon", "start", "finish"):
+    for name in ("word", "at", "axon", "axon_at", "start", "finish"):
         getattr(ports, name).value = 0
     for name in bench.specs:
         if name in OWN:
