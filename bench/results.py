@@ -23,6 +23,7 @@ PLACED = (
     ("tiny-shift", "ecp5-25k"),
     ("tiny", "ice40-up5k"),
     ("tiny-shift", "ice40-up5k"),
+    ("small-learn", "ice40-up5k"),
     ("small-learn", "ice40-hx8k"),
 )
 MAPPED = (

@@ -19,7 +19,7 @@ from ranvier.onchip import Schedule, learn_epoch
 
 DT_MS = 1.0
 STEPS = SMALL_LEARN.learn.steps - 1
-TUNING = Tuning(weight_rate=0.005, delay_rate=0.05, half_taps=(), linear=True, error_width=3.0)
+TUNING = Tuning(weight_rate=0.005, delay_rate=0.2, half_taps=(), linear=True, error_width=3.0)
 LARGEST_WEIGHT = 1.0
 
 

@@ -130,7 +130,7 @@ SMALL_LEARN = Chip(
         channel_steps=32,
         neuron_steps=32,
         delay=Format(4, signed=False),
-        delays=16,
+        delays=32,
     ),
     synapse=Synapse(
         weight=Format(6),
@@ -165,7 +165,7 @@ SMALL_LEARN = Chip(
         weight_gradient=Format(16),
         delay_gradient=Format(14),
         weight_fraction=Format(4, signed=False),
-        delay_fraction=Format(2, signed=False),
+        delay_fraction=Format(3, signed=False),
         rate=Format(4, signed=False),
         activity=Format(3, signed=False),
     ),

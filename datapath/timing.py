@@ -31,7 +31,7 @@ ROW = 3
 EMIT = 8
 """Fill and drain the read-out pipeline, beside one cycle per neuron."""
 
-READ = 5
+READ = 3
 """From a read on the host bus to its beat in `result`."""
 
 LEVELS = 5
@@ -61,7 +61,7 @@ CREDIT = 24
 PASSED = 2
 """Read the entry of a projection that does not learn, or not in this tick of the sweep."""
 
-UPDATE = 9
+UPDATE = 7
 """Accept an UPDATE and send its end marker."""
 
 UPDATE_PROJECTION = 12

@@ -333,7 +333,7 @@ class _Reader:
                 made = dict(enumerate((bits + [fill] * cell.width)[: cell.width]))
             case nir.FlipFlop() if cell.data[bit] == cell.init >> bit & 1:
                 made = {bit: cell.data[bit]}
-            case nir.FlipFlop() | nir.SyncReadPort():
+            case nir.FlipFlop() | nir.SyncReadPort() | nir.AsyncReadPort():
                 made = {bit: graph.new("leaf")}
                 self.ahead.append(net)
             case nir.Top():
@@ -410,7 +410,7 @@ class _Reader:
 
     def _port(self, cell: Any) -> None:
         """Make what a memory takes that somebody reads."""
-        taken = [*cell.addr, cell.en]
+        taken = [*cell.addr, *([cell.en] if isinstance(cell, nir.SyncReadPort) else [])]
         for write in self.writes[cell.memory]:
             taken += [*write.addr, *write.data, *write.en]
         self.roots += [self._read(net) for net in taken]

@@ -126,14 +126,13 @@ class ChipTop(wiring.Component):
             for name in names:
                 if name in self.specs:
                     wiring.connect(m, getattr(bus, name), getattr(stage, name))
-        population = loaded(
-            m, self.specs["populations"], bus.populations, walk.population_at, Const(1)
-        )
-        projection = loaded(
-            m, self.specs["projections"], bus.projections, walk.projection_at, Const(1)
-        )
-        m.d.comb += sequencer.population_word.eq(population[0])
-        m.d.comb += sequencer.projection_word.eq(projection[0])
+        for name, at, read in (
+            ("population", walk.population_at, walk.read_population),
+            ("projection", walk.projection_at, walk.read_projection),
+        ):
+            spec = self.specs[f"{name}s"]
+            entry = loaded(m, spec, getattr(bus, spec.name), at, read)
+            m.d.comb += getattr(sequencer, name).eq(entry[0])
 
     def _receive(self, m: Module, sequencer, walk, axon) -> None:
         """Take events, and empty what was received for an earlier tick."""
@@ -152,7 +151,7 @@ class ChipTop(wiring.Component):
     def _deliver(self, m: Module, sequencer, walk, axon, synapse, advance, learning) -> None:
         """Scan the sources of a projection, or of spikes to emit, and deliver a row for a count."""
         emitting = sequencer.emitting
-        population, projection = walk.population, walk.projection
+        population, projection = sequencer.population, sequencer.projection
         delivers = axon.o_valid & axon.o_count.any() & advance & ~emitting
         if learning is not None:
             delivers |= learning.learner.feed

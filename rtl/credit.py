@@ -53,7 +53,8 @@ class CreditStage(wiring.Component):
     Members
     -------
     valid, last : In(1), In(1)
-        A block goes in; it is the last one of its row.
+        A block goes in; it is the last one of its row. Last ones are more than ROW clocks apart,
+        and none goes in in the clock after one.
     feedback : In(1)
         Only sum its weights times signals. Stands still until the sums are out, like the next ones.
     weights_learn, synaptic_learn, axonal_learn, delay_scale : In(1), In(1), In(1), In(of the rule)
@@ -63,7 +64,10 @@ class CreditStage(wiring.Component):
     tag : In(tag_layout)
         With a `last` block: of its row.
     o_valid, o_dot, o_tag : Out(1), Out(dot_shape), Out(tag_layout)
-        In clock n + DOT of a `last` with `feedback` in clock n: the sum of the row, and its tag.
+        In clock n + DOT of a `last` with `feedback` in clock n: the sum of the row, and its tag,
+        which stands still for ROW clocks more.
+    o_early : Out(tag_layout)
+        The tag from clock n + 1 until clock n + DOT - 1.
     o_saturated : Out(1)
         A gradient was out of range, in clock n + SETTLE or earlier.
     weight_gradients, synaptic_gradients, axonal_gradients : In(LoadPort)
@@ -94,6 +98,7 @@ class CreditStage(wiring.Component):
             "o_valid": Out(1),
             "o_dot": Out(dot_shape(chip)),
             "o_tag": Out(tag_layout(chip)),
+            "o_early": Out(tag_layout(chip)),
             "o_saturated": Out(1),
         }
         for name in ("weight_gradients", "synaptic_gradients", "axonal_gradients"):
@@ -148,21 +153,26 @@ class CreditStage(wiring.Component):
         sum_4 = add_up(m, products, "dot")
         valid_4 = after(m, self.valid, "dot_valid", 4)
         last_4 = after(m, self.valid & self.last, "dot_last", 4)
-        total = Signal(self.o_dot.shape())
-        with m.If(valid_4):
-            m.d.sync += self.o_dot.eq(total + sum_4)
-            m.d.sync += total.eq(Mux(last_4, 0, total + sum_4))
-        m.d.comb += self.o_tag.eq(after(m, self.tag, "dot_tag", 5))
-        return after(m, last_4, "dot_last"), after(m, self.count, "dot_count", 5)
+        last_5 = after(m, last_4, "dot_last")
+        with m.If(last_5):
+            m.d.sync += self.o_dot.eq(0)
+        with m.Elif(valid_4):
+            m.d.sync += self.o_dot.eq(self.o_dot + sum_4)
+        # Rows are so far apart that two registers hold all the tags under way.
+        with m.If(self.valid & self.last):
+            m.d.sync += self.o_early.eq(self.tag)
+        with m.If(last_4):
+            m.d.sync += self.o_tag.eq(self.o_early)
+        return last_5, after(m, self.count, "dot_count", 5)
 
     def _axon(self, m: Module, valid_5, count_5):
         """Add what the axon of a row gets to its gradient; whether it was out of range."""
         spec, fmt = self.specs["axonal_gradients"], self.p.delay_gradient
         valid_6 = after(m, valid_5, "axon_valid")
-        axon_6 = after(m, self.o_tag.axon, "axon")
+        axon_6 = self.o_tag.axon
         valid_10 = after(m, valid_6, "axon_adding", 4)
         new_10 = Signal(word(spec), name="axon_new")
-        write = Write(valid_10, after(m, axon_6, "axon_written", 4), new_10)
+        write = Write(valid_10, after(m, axon_6, "axon", advance=valid_6), new_10)
         port, update = self.axonal_gradients, self.axonal_gradients_update
         read_7 = learned(m, spec, port, update, axon_6, valid_6, write)
         lifted_6 = after(m, lift(self.o_dot, self.delay_scale, Rounding.NEAREST), "axon_lifted")

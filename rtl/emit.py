@@ -12,7 +12,12 @@ from amaranth.back import rtlil as back
 from amaranth.lib import wiring
 
 _INITIAL = re.compile(r"^  cell \$meminit_v2 .*?^  end\n", re.DOTALL | re.MULTILINE)
-_COLLISION = re.compile(r"(?<=parameter \\COLLISION_X_MASK )(\d+)'0+$", re.MULTILINE)
+_COLLISION = re.compile(
+    r"(?<=parameter \\COLLISION_X_MASK )(\d+)'0+"
+    r"(?=\n(?: +parameter .*\n){4} +parameter \\CLK_ENABLE 1$)",
+    re.MULTILINE,
+)
+"""Of a read that takes a clock."""
 
 
 def rtlil(component: wiring.Component, name: str) -> str:
@@ -25,7 +30,8 @@ def with_macros(text: str) -> str:
 
     They hold nothing before they are written: CLEAR and the host write them. What a read gives
     that meets a write at its address is not defined, and nothing depends on it; a device whose
-    memories do not define it would need registers that do, a sixth of those of a small chip.
+    memories do not define it would need registers that do, a sixth of those of a small chip. What
+    is read in no time is a single word, and never a macro.
     """
     return _COLLISION.sub(lambda found: f"{found[1]}'{'1' * int(found[1])}", _INITIAL.sub("", text))
 

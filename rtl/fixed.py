@@ -56,7 +56,7 @@ def holds(x, fmt: Format, overflow: Overflow):
     return inside & (x != fmt.min) if overflow is Overflow.SYMMETRIC else inside
 
 
-def _below(k, width: int):
+def low_bits(k, width: int):
     """Return those of `width` bits that are below bit `k`: what a right shift by `k` drops."""
     return ~(Const((1 << width) - 1, width) << k)[:width]
 
@@ -67,7 +67,7 @@ def lift(x, k, rounding: Rounding):
     What is added has no bits above those of `x`: a deeper shift leaves 0 in any case.
     """
     x = Value.cast(x)
-    dropped = _below(k, len(x))
+    dropped = low_bits(k, len(x))
     match rounding:
         case Rounding.FLOOR:
             return x
@@ -104,8 +104,8 @@ def stochastic_lift(x, k, r):
     Bits of `r` above those of `x` decide whether a carry out of these gets through to bit `k`.
     """
     width = len(x)
-    drawn = r & _below(k, len(r))
-    above = Mux(x < 0, drawn[width:], (drawn ^ _below(k, len(r)))[width:])
+    drawn = r & low_bits(k, len(r))
+    above = Mux(x < 0, drawn[width:], (drawn ^ low_bits(k, len(r)))[width:])
     return Mux(above.any(), 0, x + drawn[:width])
 
 

@@ -36,10 +36,9 @@ class LearnSequencer(wiring.Component):
     ticks : In(tick)
         Ticks of the recording that is learned from.
     control : In(struct of `datapath.memory.control`)
-    population_at, population_word, population_rule_word : Out(index), In(entry), In(entry)
-        The entries of both tables at `population_at` one clock ago; likewise projections.
-    population, population_rule, projection, projection_rule : Out(entry)
-        The entries that are being worked on. While the readout filters, the rule is its own.
+    read_population, population_at, population, population_rule : Out(1), Out(index), In, In(entry)
+        Read an entry of both tables: those that are being worked on, from the next clock on. While
+        the readout filters, they are its own. Likewise projections.
     readout_size : Out(number of neurons)
     clear, clear_at : Out(1), Out(index of a word)
         Empty word `clear_at` of the ring, and of the filtered signals.
@@ -59,6 +58,8 @@ class LearnSequencer(wiring.Component):
     filter, number : Out(1), Out(index of a neuron)
         In clock n + FED, or in clock n without `feedback`, all drives of block `at` of clock n are
         given: filter it. `number` is that of its first neuron.
+    fed, fed_block : In(1), Out(index of a block)
+        Those of `fed_block` are given by feedback.
 
     collect, ring_block, ring_t : Out(1), Out(index of a block), Out(slot)
         Read a word of the ring.  `ring_t` is also the slot of rows.
@@ -72,8 +73,6 @@ class LearnSequencer(wiring.Component):
     axon : Out(address of `axonal_delays`)
         That of the source whose count is out.
 
-    start, finish : Out(1), Out(1)
-        Of the generators of random numbers, see UpdateStage.
     word, axon_word, update_at : Out(1), Out(1), Out(address of `weights`)
         Update the synapses at `update_at`, or `axon`.
     """
@@ -108,8 +107,9 @@ class LearnSequencer(wiring.Component):
                 "control": In(struct(control(chip))),
                 "population_at": Out(index(chip.populations)),
                 "projection_at": Out(index(chip.projections)),
-                **{f"{name}_word": In(layout) for name, layout in tables.items()},
-                **{name: Out(layout) for name, layout in tables.items()},
+                "read_population": flag,
+                "read_projection": flag,
+                **{name: In(layout) for name, layout in tables.items()},
                 "readout_size": Out(tables["population"]["size"].shape),
                 "clear": flag,
                 "clear_at": Out(index(specs["accumulators_0"].words)),
@@ -126,6 +126,8 @@ class LearnSequencer(wiring.Component):
                 "row_blocks": Out(tables["population"]["blocks"].shape),
                 "filter": flag,
                 "number": Out(index(chip.neurons)),
+                "fed": In(1),
+                "fed_block": block,
                 "collect": flag,
                 "ring_block": block,
                 "ring_t": Out(index(chip.synapse.slots)),
@@ -141,8 +143,6 @@ class LearnSequencer(wiring.Component):
                 "passed": In(1),
                 "row": Out(index(chip.synapses)),
                 "axon": Out(index(max(1, chip.axon.delays))),
-                "start": flag,
-                "finish": flag,
                 "word": flag,
                 "axon_word": flag,
                 "update_at": Out(index(chip.synapses)),
@@ -165,7 +165,7 @@ class LearnSequencer(wiring.Component):
         self._behind = Signal()
         self._live = Signal()
         self._readout = Signal(tables["population"])
-        self._readout_rule = Signal(tables["population_rule"])
+        self._readout_learns = Signal()
 
     def elaborate(self, platform):
         m = Module()
@@ -177,6 +177,10 @@ class LearnSequencer(wiring.Component):
         m.d.sync += self.collect.eq(0)
         with m.If(self.live):
             m.d.sync += self._live.eq(1)
+        with m.If(~self.feedback):
+            m.d.sync += self.fed_block.eq(self._next)
+        with m.Elif(self.fed):
+            m.d.sync += self.fed_block.eq(self.fed_block + 1)
         with m.If(self.passed):
             m.d.sync += self.row.eq(self.row + self.population.blocks)
             m.d.sync += self.axon.eq(self.axon + 1)
@@ -196,6 +200,16 @@ class LearnSequencer(wiring.Component):
         m.d.sync += self._wait.eq(clocks - 1)
         m.next = name
 
+    def _to_population(self, m: Module) -> None:
+        """Go on to the next population, or behind the last one."""
+        m.d.comb += self.read_population.eq(1)
+        m.next = "POPULATION"
+
+    def _to_projection(self, m: Module) -> None:
+        """Go on to the next projection of the population, or behind the last one."""
+        m.d.comb += self.read_projection.eq(1)
+        m.next = "PROJECTION"
+
     def _over(self, m: Module):
         """Count the clocks of a waiting state; what is in it happens in the last one."""
         m.d.sync += self._wait.eq(self._wait - 1)
@@ -214,21 +228,16 @@ class LearnSequencer(wiring.Component):
             m.d.sync += self.clear_at.eq(self.clear_at + 1)
             # What is there in the last clock is the entry of the readout.
             m.d.sync += self.population_at.eq(self.control.readout)
-            m.d.sync += self._readout.eq(self.population_word)
-            m.d.sync += self._readout_rule.eq(self.population_rule_word)
+            m.d.comb += self.read_population.eq(1)
+            m.d.sync += self._readout.eq(self.population)
+            m.d.sync += self._readout_learns.eq(self.population_rule.learns)
             with m.If(self.clear_at == self.chip.neuron_blocks * self.chip.synapse.slots - 1):
                 m.d.sync += self.clear_at.eq(0)
                 m.next = "STEP"
         with m.State("WAIT"):
             # The host may have written in the clock of the command.
-            m.next = "START"
-        with m.State("START"):
-            m.d.comb += self.start.eq(1)
             self._rewind(m)
             m.next = "FETCH"
-        with m.State("FINISH"):
-            m.d.comb += self.finish.eq(1)
-            m.next = "DONE"
         with m.State("DONE"):
             m.d.comb += self.done.eq(1)
             m.next = "IDLE"
@@ -243,33 +252,32 @@ class LearnSequencer(wiring.Component):
     def _steps(self, m: Module) -> None:
         """Take the next tick of the sweep, and filter the readout in it."""
         with m.State("STEP"):
+            # Here it is at the readout.
+            m.d.comb += self.read_population.eq(1)
             self._rewind(m)
             tau = self.t + self.control.taps
             m.d.sync += [
                 self.tau.eq(tau),
                 self.at.eq(self.control.readout_block),
-                self.population_rule.eq(self._readout_rule),
                 self._left.eq(self._readout.blocks),
                 self.number.eq(0),
             ]
             with m.If(tau < 0):
                 m.next = "DONE"
-            with m.Elif((self.t >= 0) & self._readout_rule.learns):
+            with m.Elif((self.t >= 0) & self._readout_learns):
                 m.next = "LOOK"
             with m.Else():
                 m.next = "FETCH"
 
     def _populations(self, m: Module) -> None:
         """Take the next population of the table."""
-        chip, population, rule = self.chip, self.population_word, self.population_rule_word
+        chip, population, rule = self.chip, self.population, self.population_rule
         with m.State("FETCH"):
-            m.next = "POPULATION"
+            self._to_population(m)
         with m.State("POPULATION"):
             m.d.sync += [
                 self._populations_left.eq(self._populations_left - 1),
                 self._projections_left.eq(population.projections),
-                self.population.eq(population),
-                self.population_rule.eq(rule),
                 self.population_at.eq(following(self.population_at, chip.populations)),
                 self._first.eq(self._next),
                 self._next.eq(self._next + population.blocks),
@@ -283,12 +291,13 @@ class LearnSequencer(wiring.Component):
                 self.row.eq(rule.feedback),
             ]
             with m.If((self._populations_left == 0) & self._updating):
-                m.next = "FINISH"
+                m.next = "DONE"
             with m.Elif(self._populations_left == 0):
                 m.d.sync += self.t.eq(self.t - 1)
+                m.d.sync += self.population_at.eq(self.control.readout)
                 m.next = "STEP"
             with m.Elif(self._updating):
-                m.next = "PROJECTION"
+                self._to_projection(m)
             with m.Elif(~rule.learns):
                 behind = self.projection_at + population.projections
                 m.d.sync += self.projection_at.eq(Mux(behind >= chip.projections, 0, behind))
@@ -365,25 +374,23 @@ class LearnSequencer(wiring.Component):
                 m.d.sync += distance.eq(distance - 1)
         with m.State("SLOPED"), self._over(m):
             m.d.sync += self.ring_t.eq(self.tau)
-            m.next = "PROJECTION"
+            self._to_projection(m)
 
     def _projections(self, m: Module) -> None:
         """Take the next projection of the population, and what it has to learn."""
-        chip, projection, rule = self.chip, self.projection_word, self.projection_rule_word
+        chip, projection, rule = self.chip, self.projection, self.projection_rule
         words = rule.weights | (rule.delays & projection.synaptic)
         spread = projection.synaptic | projection.dendritic
         with m.State("NEXT"):
-            m.next = "PROJECTION"
+            self._to_projection(m)
         with m.State("PROJECTION"):
             m.d.sync += self._projections_left.eq(self._projections_left - 1)
             with m.If(self._projections_left == 0):
-                m.next = "POPULATION"
+                self._to_population(m)
             # What is behind the last entry of the table was never written, and is not to be seen.
             with m.Else():
                 m.d.sync += [
                     self.projection_at.eq(following(self.projection_at, chip.projections)),
-                    self.projection.eq(projection),
-                    self.projection_rule.eq(rule),
                     self.source.eq(Cat(Const(0, exact_log2(chip.lanes)), projection.pre)),
                     self.delay.eq(projection.delays),
                     self.axon.eq(projection.delays),
@@ -414,7 +421,7 @@ class LearnSequencer(wiring.Component):
         with m.State("FLUSH"), m.If(self.advance), self._over(m):
             self._begin(m, "CREDITED", self.CREDITED)
         with m.State("CREDITED"), self._over(m):
-            m.next = "PROJECTION"
+            self._to_projection(m)
 
     def _words(self, m: Module) -> None:
         """Update all synapses of a projection, then all its axons, one word per clock."""
@@ -434,4 +441,4 @@ class LearnSequencer(wiring.Component):
             with m.If(self._axons_left == 1):
                 self._begin(m, "UPDATED", self.UPDATED)
         with m.State("UPDATED"), self._over(m):
-            m.next = "PROJECTION"
+            self._to_projection(m)

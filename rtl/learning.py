@@ -23,10 +23,10 @@ class Walk(NamedTuple):
     t : tick of the counts that are read.  slot : tick of the rows.  Others as in Sequencer.
     """
 
+    read_population: Any
     population_at: Any
+    read_projection: Any
     projection_at: Any
-    population: Any
-    projection: Any
     t: Any
     read: Any
     source: Any
@@ -48,10 +48,10 @@ def forward(sequencer) -> Walk:
     """Return where `sequencer` is."""
     population, projection = sequencer.population, sequencer.projection
     return Walk(
+        read_population=sequencer.read_population,
         population_at=sequencer.population_at,
+        read_projection=sequencer.read_projection,
         projection_at=sequencer.projection_at,
-        population=population,
-        projection=projection,
         t=sequencer.t,
         read=sequencer.read,
         source=sequencer.source,
@@ -88,10 +88,10 @@ class Learning:
         learner = self.learner
         ours = forward(sequencer)
         theirs = Walk(
+            read_population=learner.read_population,
             population_at=learner.population_at,
+            read_projection=learner.read_projection,
             projection_at=learner.projection_at,
-            population=learner.population,
-            projection=learner.projection,
             t=learner.tau,
             read=learner.read,
             source=learner.source,
@@ -117,13 +117,13 @@ class Learning:
     def load(self, m: Module, bus, axon, synapse) -> None:
         """Connect what the host loads, and what an UPDATE walks through."""
         learner = self.learner
-        for name, at in (
-            ("population", learner.population_at),
-            ("projection", learner.projection_at),
+        for name, at, read in (
+            ("population", learner.population_at, learner.read_population),
+            ("projection", learner.projection_at, learner.read_projection),
         ):
             spec = self.specs[f"{name}_rules"]
-            entry = loaded(m, spec, getattr(bus, spec.name), at, Const(1))
-            m.d.comb += getattr(learner, f"{name}_rule_word").eq(entry[0])
+            entry = loaded(m, spec, getattr(bus, spec.name), at, read)
+            m.d.comb += getattr(learner, f"{name}_rule").eq(entry[0])
         gradients = "weight_gradients", "synaptic_gradients", "axonal_gradients"
         fractions = "weight_fractions", "synaptic_fractions", "axonal_fractions"
         lookups = tuple(f"lookup_{lane}" for lane in range(self.chip.lanes))
@@ -163,8 +163,8 @@ class Learning:
             learner.update.eq(sequencer.update),
             learner.ticks.eq(sequencer.t),
             learner.control.eq(bus.control),
-            learner.population_word.eq(sequencer.population_word),
-            learner.projection_word.eq(sequencer.projection_word),
+            learner.population.eq(sequencer.population),
+            learner.projection.eq(sequencer.projection),
             sequencer.learned.eq(learner.done),
             self.signal.label.eq(last),
         ]
@@ -251,11 +251,12 @@ class Learning:
             signal.fed.eq(credit.o_valid),
             signal.lane.eq(credit.o_tag.neuron.lane),
             signal.value.eq(credit.o_tag.neuron.value),
-            signal.activity.eq(credit.o_tag.neuron.activity),
+            signal.activity.eq(credit.o_early.neuron.activity),
             signal.error.eq(credit.o_dot),
+            learner.fed.eq(fed),
             signal.filter.eq(fed | readout),
             signal.level.eq(readout),
-            signal.block.eq(Mux(readout, at, after(m, at, "fed_block", learner.FED))),
+            signal.block.eq(Mux(readout, at, learner.fed_block)),
             signal.values.eq(self.surrogate.o_values),
             signal.sum.eq(self.surrogate.o_sum),
             signal.number.eq(learner.number),
@@ -311,8 +312,6 @@ class Learning:
     def _update(self, m: Module, bus) -> None:
         learner, update = self.learner, self.update
         m.d.comb += [
-            update.start.eq(learner.start),
-            update.finish.eq(learner.finish),
             update.word.eq(learner.word),
             update.at.eq(learner.update_at),
             update.axon.eq(learner.axon_word),

@@ -49,9 +49,15 @@ def below(at, count: int):
 
 
 def after(m: Module, value, name: str, clocks: int = 1, advance=1):
-    """Return `value` as it was `clocks` clocks with `advance` ago, in registers called `name`."""
+    """Return `value` as it was `clocks` clocks with `advance` ago, in registers called `name`.
+
+    A reset empties flags, and structures, which may have some.
+    """
+    # A number needs no reset, and without it fits into the registers of a multiplier of an iCE40.
+    flags = isinstance(value.shape(), data.StructLayout) or len(Value.cast(value)) == 1
     for clock in range(clocks):
-        held = Signal(value.shape(), name=name if clocks == 1 else f"{name}_{clock + 1}")
+        each = name if clocks == 1 else f"{name}_{clock + 1}"
+        held = Signal(value.shape(), name=each, reset_less=not flags)
         with m.If(advance):
             m.d.sync += held.eq(value)
         value = held
@@ -83,7 +89,7 @@ class LoadPort(wiring.Signature):
     write, data : Out(1), Out(word)
         Write `data` at `address`; a read in the next clock sees it.
     read, word : Out(1), In(word)
-        Read `address`; `word` holds it two clocks later. The chip itself must not be reading.
+        Read `address`; `word` holds it in the next clock. The chip itself must not be reading.
     """
 
     def __init__(self, spec: Memory) -> None:
@@ -154,7 +160,7 @@ def loaded(m: Module, spec: Memory, port, address, enable):
         write.data.eq(port.data),
         read.en.eq(port.read | enable),
         read.addr.eq(Mux(port.read, port.address, address)),
-        port.word.eq(after(m, read.data, f"{spec.name}_word")),
+        port.word.eq(read.data),
     ]
     return read.data
 
@@ -178,16 +184,14 @@ def learned(m: Module, spec: Memory, port, update, address, enable, write: Write
     where, what = writes[-1].address, writes[-1].data
     for one in reversed(writes[:-1]):
         where, what = Mux(one.enable, one.address, where), Mux(one.enable, one.data, what)
-    # Where there is but one word, the next read gives it again.
-    word = read.data if spec.words == 1 else after(m, read.data, f"{spec.name}_word")
     m.d.comb += [
         to.en.eq(Cat(one.enable for one in writes).any()),
         to.addr.eq(where),
         to.data.eq(what),
         read.en.eq(port.read | update.read | enable),
         read.addr.eq(Mux(port.read, port.address, Mux(update.read, update.read_at, address))),
-        port.word.eq(word),
-        update.word.eq(word),
+        port.word.eq(read.data),
+        update.word.eq(after(m, read.data, f"{spec.name}_word")),
     ]
     return read.data
 
@@ -247,11 +251,11 @@ class HostBus(wiring.Component):
         result = beats[0]
         for beat in beats[1:]:
             result = result | beat
-        m.d.sync += self.host.result.eq(after(m, result, "beat"))
+        m.d.sync += self.host.result.eq(result)
         return m
 
     def _registers(self, m: Module, bus):
-        """Write and read the control registers; the beat comes two clocks after `bus.read`."""
+        """Write and read the control registers; the beat comes a clock after `bus.read`."""
         names = list(self.control.shape().members)
         inside = exact_log2(1 << (len(names) - 1).bit_length())
         here = Signal(name="control_here")
@@ -261,10 +265,10 @@ class HostBus(wiring.Component):
                 m.d.sync += self.control[name].eq(bus.data)
         held = [self.control[name] for name in names]
         beat = Mux(bus.read & here, select(held, bus.address[:inside]), 0)
-        return after(m, beat, "control_beat", 2)
+        return after(m, beat, "control_beat")
 
     def _memory(self, m: Module, spec: Memory, bus, lower):
-        """Write and read one memory; the beat comes two clocks after `bus.read`."""
+        """Write and read one memory; the beat comes a clock after `bus.read`."""
         port = getattr(self, spec.name)
         low, high = exact_log2(spec.stride), exact_log2(spec.span)
         here = Signal(name=f"{spec.name}_here")
@@ -278,8 +282,8 @@ class HostBus(wiring.Component):
             port.data.eq(Cat(lower[len(lower) - (spec.beats - 1) * BUS :], bus.data)),
             port.read.eq(bus.read & here),
         ]
-        asked = after(m, port.read, f"{spec.name}_asked", 2)
-        which = after(m, bus.address[:low], f"{spec.name}_which", 2)
+        asked = after(m, port.read, f"{spec.name}_asked")
+        which = after(m, bus.address[:low], f"{spec.name}_which")
         whole = Cat(port.word, Const(0, spec.stride * BUS - spec.width))
         parts = [whole[n * BUS : (n + 1) * BUS] for n in range(spec.stride)]
         return Mux(asked, select(parts, which), 0)

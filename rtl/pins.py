@@ -33,7 +33,7 @@ class ChipPins(wiring.Component):
     """A module `name`, with the ports of `ChipCore`, behind three pins.
 
     Every port stands at a register of its own, so that place and route sees the paths of the chip
-    and none of the pins.
+    and none of the pins. It is for measuring only: the chip sees what is being shifted.
 
     Members
     -------
@@ -41,7 +41,7 @@ class ChipPins(wiring.Component):
         Shifted into the registers before the inputs, the first bit least significant, and out of
         those behind the outputs.
     load : In(1)
-        Show the chip what has been shifted in, and take what it shows.
+        Take what the chip shows instead.
     """
 
     def __init__(self, core: ChipCore, name: str) -> None:
@@ -61,16 +61,10 @@ class ChipPins(wiring.Component):
             (inputs if member.flow == In else outputs).append(wire)
         setattr(m.submodules, self.name, Instance(self.name, **inside))
         shown, seen = Cat(inputs), Cat(outputs)
-        shifted = Signal(len(shown))
-        held = Signal(len(shown))
-        taken = Signal(len(seen))
         left = Signal(len(seen))
-        m.d.comb += [shown.eq(held), self.o.eq(left[0])]
+        m.d.comb += self.o.eq(left[0])
         m.d.sync += [
-            shifted.eq(Cat(shifted[1:], self.i)),
-            taken.eq(seen),
-            left.eq(Mux(self.load, taken, left >> 1)),
+            shown.eq(Cat(shown[1:], self.i)),
+            left.eq(Mux(self.load, seen, left >> 1)),
         ]
-        with m.If(self.load):
-            m.d.sync += held.eq(shifted)
         return m

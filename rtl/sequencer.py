@@ -19,7 +19,8 @@ from rtl.synapse import SynapseStage
 
 def following(at, count: int):
     """Index after `at`, and 0 after the last of `count`: a table is never read behind its end."""
-    return Mux(at == count - 1, 0, at + 1)
+    after = (at + 1)[: len(at)]
+    return after if count == 1 << len(at) else Mux(at == count - 1, 0, after)
 
 
 class Sequencer(wiring.Component):
@@ -31,10 +32,9 @@ class Sequencer(wiring.Component):
     idle : Out(1)
         Between two commands.
     control : In(struct of `datapath.memory.control`)
-    population_at, population_word : Out(index), In(entry of the population table)
-        The entry at `population_at` one clock ago; likewise the projection table.
-    population, projection : Out(entry)
-        The entries that are being worked on.
+    read_population, population_at, population : Out(1), Out(index), In(entry)
+        Read an entry of the population table: the one that is being worked on, from the next clock
+        on. Likewise the projection table.
     t : Out(tick modulo the deepest ring)
     event : Out(1)
         The payload of `i` is an event that is received now.
@@ -95,11 +95,11 @@ class Sequencer(wiring.Component):
                 "idle": Out(1),
                 "control": In(struct(control(chip))),
                 "population_at": Out(index(chip.populations)),
-                "population_word": In(population),
-                "population": Out(population),
+                "read_population": Out(1),
+                "population": In(population),
                 "projection_at": Out(index(chip.projections)),
-                "projection_word": In(projection),
-                "projection": Out(projection),
+                "read_projection": Out(1),
+                "projection": In(projection),
                 "t": Out(index(max(rings))),
                 "event": Out(1),
                 "receiving": In(1),
@@ -152,6 +152,16 @@ class Sequencer(wiring.Component):
             m.d.sync += self.row.eq(self.row + self.population.blocks)
         return m
 
+    def _to_population(self, m: Module) -> None:
+        """Go on to the next population, or behind the last one."""
+        m.d.comb += self.read_population.eq(1)
+        m.next = "POPULATION"
+
+    def _to_projection(self, m: Module) -> None:
+        """Go on to the next projection of the population, or behind the last one."""
+        m.d.comb += self.read_projection.eq(1)
+        m.next = "PROJECTION"
+
     def _commands(self, m: Module) -> None:
         with m.State("IDLE"):
             m.d.comb += self.idle.eq(1)
@@ -185,7 +195,7 @@ class Sequencer(wiring.Component):
         with m.State("FETCH"):
             m.d.sync += populations_left.eq(self.control.populations)
             m.d.sync += self.block.eq(0)
-            m.next = "POPULATION"
+            self._to_population(m)
         with m.State("POPULATION"):
             m.d.sync += self.emitting.eq(0)
             with m.If(populations_left == 0):
@@ -195,23 +205,21 @@ class Sequencer(wiring.Component):
                 m.next = "WIPE"
             with m.Else():
                 m.d.sync += populations_left.eq(populations_left - 1)
-                m.d.sync += projections_left.eq(self.population_word.projections)
-                m.d.sync += self.population.eq(self.population_word)
+                m.d.sync += projections_left.eq(self.population.projections)
                 m.d.sync += self.population_at.eq(following(self.population_at, chip.populations))
                 m.d.sync += self.first.eq(self.block)
-                m.next = "PROJECTION"
+                self._to_projection(m)
         with m.State("PROJECTION"):
             with m.If(projections_left == 0):
                 m.d.sync += wait.eq(self.DRAIN - 1)
                 m.next = "DRAIN"
             with m.Else():
                 m.d.sync += projections_left.eq(projections_left - 1)
-                m.d.sync += self.projection.eq(self.projection_word)
                 m.d.sync += self.projection_at.eq(following(self.projection_at, chip.projections))
-                m.d.sync += self.source.eq(Cat(lanes, self.projection_word.pre))
-                m.d.sync += self.delay.eq(self.projection_word.delays)
-                m.d.sync += self.row.eq(self.projection_word.weights)
-                m.d.sync += left.eq(self.projection_word.size)
+                m.d.sync += self.source.eq(Cat(lanes, self.projection.pre))
+                m.d.sync += self.delay.eq(self.projection.delays)
+                m.d.sync += self.row.eq(self.projection.weights)
+                m.d.sync += left.eq(self.projection.size)
                 m.next = "SCAN"
 
     def _scan(self, m: Module, left, wait) -> None:
@@ -228,12 +236,13 @@ class Sequencer(wiring.Component):
         with m.State("FLUSH"), m.If(self.advance):
             m.d.sync += wait.eq(wait - 1)
             with m.If(wait == 0):
-                with m.If(self.emitting):
-                    m.next = "POPULATION"
-                    if self.chip.learn is not None:
+                with m.If(~self.emitting):
+                    self._to_projection(m)
+                if self.chip.learn is not None:
+                    with m.Elif(self.population.readout & self.control.remember):
                         self._begin_levels(m, left)
                 with m.Else():
-                    m.next = "PROJECTION"
+                    self._to_population(m)
 
     def _update(self, m: Module, left, wait) -> None:
         """Update the blocks of the population once all sums are in; then scan it to emit."""
@@ -260,7 +269,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.emitting.eq(1)
                     m.next = "SCAN"
                 with m.Else():
-                    m.next = "POPULATION"
+                    self._to_population(m)
 
     def _end(self, m: Module, left) -> None:
         """Wipe the channels at the next tick, send the END marker, and count the tick."""
@@ -285,11 +294,10 @@ class Sequencer(wiring.Component):
 
     def _begin_levels(self, m: Module, left) -> None:
         """Look up the levels of a readout now that its largest membrane is known."""
-        with m.If(self.population.readout & self.control.remember):
-            m.d.sync += self.final.eq(0)
-            m.d.sync += self.level_at.eq(self.first)
-            m.d.sync += left.eq(self.population.blocks)
-            m.next = "LEVELS"
+        m.d.sync += self.final.eq(0)
+        m.d.sync += self.level_at.eq(self.first)
+        m.d.sync += left.eq(self.population.blocks)
+        m.next = "LEVELS"
 
     def _levels(self, m: Module, left, wait) -> None:
         """Add up the levels of a readout in one pass, and write them in another."""
@@ -301,7 +309,7 @@ class Sequencer(wiring.Component):
             m.d.sync += left.eq(left - 1)
             m.d.sync += wait.eq(self.SUM - 1)
             with m.If((left == 1) & self.final):
-                m.next = "POPULATION"
+                self._to_population(m)
             with m.Elif(left == 1):
                 m.next = "SUM"
         with m.State("SUM"):

@@ -22,11 +22,12 @@ class SignalStage(wiring.Component):
     -------
     fed, lane, value, activity, error : In(1), In(index), In(lookup), In(activity), In(dot_shape)
         Give the drive of a neuron: its surrogate derivative, its spikes and its fed-back error.
+        `activity` is looked at two clocks before; `lane` and `value` stand still for three clocks
+        more.
     drive_shift, strength, target : In(of the table of population rules)
 
     filter, block : In(1), In(index of a block)
-        Filter a block by the drives that were given until two clocks ago; those of the clock before
-        and later ones are for the next block.
+        Filter a block by the drives that were given until now; later ones are for the next block.
     level, values, sum : In(1), In(array of learn.lookup), In(level_sum)
         With `filter`: the drives are those of readouts, `values` being their errors, `sum` all of
         them. Such blocks are at least LEVEL clocks apart.
@@ -79,8 +80,9 @@ class SignalStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # A number behind a name counts the clocks from the one that feeds or filters.
-        drive_5, place_5, fed_5 = self._drive(m)
-        width = max(len(drive_5), len(self.sum) + 1)
+        drive_3 = self._drive(m)
+        fed_3 = after(m, self.fed, "fed", 3)
+        width = max(len(drive_3), len(self.sum) + 1)
         drives = [Signal(signed(width), name=f"drive_{n}") for n in range(self.chip.lanes)]
         valid_4 = after(m, self.filter, "valid", 4)
         for lane, drive in enumerate(drives):
@@ -89,23 +91,22 @@ class SignalStage(wiring.Component):
             with m.If(self.filter & self.level):
                 error = self.values[lane].value - wanted
                 m.d.sync += drive.eq(Mux(readout < self.size, error, 0))
-            with m.Elif(fed_5 & (place_5 == lane)):
-                m.d.sync += drive.eq(drive_5)
+            with m.Elif(fed_3 & (self.lane == lane)):
+                m.d.sync += drive.eq(drive_3)
             with m.Elif(valid_4):
                 m.d.sync += drive.eq(0)
         self._filter(m, drives, valid_4)
         return m
 
     def _drive(self, m: Module):
-        """Return the drive of the neuron that was fed five clocks ago, its lane, and whether."""
+        """Return the drive of the neuron that was fed three clocks ago."""
         beyond = after(m, self.activity - self.target, "beyond")
         strength = after(m, self.strength, "strength")
-        excess_2 = after(m, Mux(strength == 0, 0, (beyond << strength) >> 1), "excess")
-        error_3 = after(m, after(m, self.error, "error", 2) + excess_2, "fed_error")
-        product_4 = after(m, error_3 * after(m, self.value, "value", 3), "product")
-        lifted_5 = after(m, lift(product_4, self.drive_shift, Rounding.ZERO), "lifted")
-        place_5 = after(m, self.lane, "lane", 5)
-        return lifted_5 >> self.drive_shift, place_5, after(m, self.fed, "fed", 5)
+        excess_0 = after(m, Mux(strength == 0, 0, (beyond << strength) >> 1), "excess")
+        error_1 = after(m, self.error + excess_0, "fed_error")
+        product_2 = after(m, error_1 * self.value, "product")
+        lifted_3 = after(m, lift(product_2, self.drive_shift, Rounding.ZERO), "lifted")
+        return lifted_3 >> self.drive_shift
 
     def _filter(self, m: Module, drives, valid_4) -> None:
         """Filter the block that was given four clocks ago, and what it will be read as."""

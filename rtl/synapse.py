@@ -62,8 +62,8 @@ class SynapseStage(wiring.Component):
     o_valid, o_last : Out(1), Out(1)
         A block was issued ADJOINT clocks ago; it was the last one of its row.
     o_row, o_count, o_tag : Out(address of `weights`), Out(axon.count), Out(of the chip)
-        Where the weights of that block are; `count << scale`, as far as it fits, and `tag` of its
-        row.
+        Where the weights of that block are; `count << scale`, as far as it fits, and, beside the
+        last block, `tag` of its row.
     o_weights : Out(word of `weights`)
         Its weights; the words of the ring at their slots are in `i`.
     ring_write, ring_slot, ring_block, ring : In(1), In(slot), In(index of a block), In(array)
@@ -146,7 +146,7 @@ class SynapseStage(wiring.Component):
         changes = issue_3 | self.collect
         if self.chip.learn is not None:
             changes &= ~self.adjoint
-            self._show(m, issue_3, at_0, row_0, weight_4)
+            self._show(m, issue_0, issue_3, at_0, row_0, weight_4)
         write_6 = after(m, changes | clear, "write", 3)
         for lane in range(self.chip.lanes):
             slot_bits = exact_log2(self.chip.synapse.slots)
@@ -222,18 +222,20 @@ class SynapseStage(wiring.Component):
             return loaded(m, spec, port, address, enable)
         return learned(m, spec, port, getattr(self, f"{name}_update"), address, enable)
 
-    def _show(self, m: Module, issue_3, at_0, row_0, weight_4) -> None:
+    def _show(self, m: Module, issue_0, issue_3, at_0, row_0, weight_4) -> None:
         """Show the blocks of a row to what learns."""
-        tag_0 = Signal(self.tag.shape())
+        tag_0 = Signal(self.tag.shape(), reset_less=True)
         with m.If(self.start & ~self.busy):
             m.d.sync += tag_0.eq(self.tag)
+        # Its last block is shown before that of the next row has been issued.
+        with m.If(~issue_0):
+            m.d.sync += self.o_tag.eq(tag_0)
         issue_4 = after(m, issue_3, "shown")
         m.d.sync += self.o_valid.eq(issue_4 & self.adjoint)
         # A row is followed by at least one clock without a block.
         m.d.sync += self.o_last.eq(~issue_3)
         m.d.sync += self.o_row.eq(after(m, at_0.synapse, "shown_row", self.ADJOINT - 1))
         m.d.sync += self.o_count.eq(after(m, row_0.factor, "shown_factor", self.ADJOINT - 1))
-        m.d.sync += self.o_tag.eq(after(m, tag_0, "shown_tag", self.ADJOINT - 1))
         m.d.sync += self.o_weights.eq(weight_4)
 
     def _delays(self, m: Module, issue, at, row):

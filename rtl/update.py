@@ -1,13 +1,14 @@
 """Gradients become steps of weights and delays."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from datapath import Chip, Rounding
 from datapath.memory import control, memories, projection_rule_fields
-from rtl.fixed import capped, lift, next_random, shape, stochastic_lift
-from rtl.memory import LoadPort, UpdatePort, after, index, learn_of, learned, struct, word
+from datapath.memory_formats import KEEP
+from rtl.fixed import capped, lift, low_bits, next_random, shape, stochastic_lift
+from rtl.memory import LoadPort, UpdatePort, after, build, index, learn_of, learned, struct, word
 
 DELAYS = ("synaptic", "axonal")
 CONTROLS = ("keep_weights", "keep_delays", "sign_of_weight", "nearest")
@@ -18,17 +19,16 @@ class UpdateStage(wiring.Component):
 
     Holds the loaded memories `random`, `weight_fractions`, and where the chip has such delays
     `synaptic_fractions` and `axonal_fractions`; the words themselves and their gradients are
-    elsewhere, behind update ports. Every lane has a random number generator.
+    elsewhere, behind update ports. Every lane has a random number generator, whose state is in
+    `random`.
 
     Members
     -------
-    start, finish : In(1), In(1)
-        Take the states of the generators from `random`, READY clocks before the first word or
-        earlier, and write them back, SETTLE clocks after the last one or later.
     word, at : In(1), In(address of `weights`)
-        Update the synapses of a word; another one on every clock.
+        Update the synapses of a word; the next one on every clock. After the last one, no other is
+        the first within SETTLE clocks.
     axon, axon_at : In(1), In(address of `axonal_delays`)
-        Update an axon, in a clock without `word`.
+        Likewise update axons, in clocks without `word`.
     rule : In(entry of the table of projection rules)
         It stands still from the first word until SETTLE clocks after the last one, like the next
         one.
@@ -41,7 +41,6 @@ class UpdateStage(wiring.Component):
     random, weight_fractions, synaptic_fractions, axonal_fractions : In(LoadPort)
     """
 
-    READY = 1
     SETTLE = 11
 
     def __init__(self, chip: Chip) -> None:
@@ -51,8 +50,6 @@ class UpdateStage(wiring.Component):
         self.delays = [kind for kind in DELAYS if f"{kind}_delays" in self.specs]
         registers = {field.name: shape(field.fmt) for field in control(chip)}
         members = {
-            "start": In(1),
-            "finish": In(1),
             "word": In(1),
             "at": In(index(chip.synapses)),
             "axon": In(1),
@@ -106,15 +103,18 @@ class UpdateStage(wiring.Component):
 
     def _draw(self, m: Module, weights_2, synapses_2, axon_2):
         """Draw for weights, then for delays; return the numbers of every lane in clock 4."""
-        port = self._own(m, "random")
-        state = Signal(word(self.specs["random"]))
+        spec, port = self.specs["random"], self.random
+        ram = build(m, spec)
+        # A single word is no macro: it is read in no time, and a draw takes one clock.
+        state = ram.read_port(domain="comb").data
+        write = ram.write_port(granularity=1)
+        new = Signal(word(spec))
+        draws = Signal(self.chip.lanes)
         m.d.comb += [
-            port.read.eq(self.start),
-            port.write.eq(self.finish),
-            port.data.eq(state),
+            write.en.eq(draws | port.write.replicate(self.chip.lanes)),
+            write.data.eq(Mux(port.write, port.data, new)),
+            port.word.eq(state),
         ]
-        with m.If(after(m, self.start, "started", 2)):
-            m.d.sync += state.eq(port.word)
         weights_3, synapses_3 = after(m, weights_2, "draws"), after(m, synapses_2, "draws_twice")
         axon_3 = after(m, axon_2, "draws_for_axon")
         weight_4, synapse_4 = [], []
@@ -122,21 +122,23 @@ class UpdateStage(wiring.Component):
             now = state[lane].state
             first = next_random(now)
             weight_4.append(now)
-            with m.If(weights_3 | (Const(0) if lane else axon_3)):
-                m.d.sync += now.eq(first)
+            m.d.comb += draws[lane].eq(weights_3 | synapses_3 | (Const(0) if lane else axon_3))
+            m.d.comb += new[lane].state.eq(first)
             if "synaptic" in self.delays:
                 # Both numbers are drawn in one clock.
                 weight_4[lane] = after(m, first, f"of_weight_{lane}")
                 synapse_4.append(now)
                 with m.If(synapses_3):
-                    m.d.sync += now.eq(next_random(Mux(weights_3, first, now)))
+                    m.d.comb += new[lane].state.eq(next_random(Mux(weights_3, first, now)))
         return {"weight": weight_4, "synaptic": synapse_4}
 
     def _limit(self, m: Module, x, limit, name: str):
         """Clamp `x` to plus and minus `2**limit - 1`; one clock."""
-        most = ((Value.cast(1) << limit) - 1)[: len(x)]
-        clamped = Mux(x > most, most, Mux(x < -most, -most, x))
-        return after(m, clamped[: len(x)].as_signed(), f"{name}_limited")
+        most, negative = low_bits(limit, len(x)), x[-1]
+        beyond = ((x ^ negative.replicate(len(x))) & ~most).any()
+        beyond |= negative & ~(x & most).any()
+        clamped = Mux(negative, Mux(most[0], ~most | 1, 0), most)
+        return after(m, Mux(beyond, clamped, x)[: len(x)].as_signed(), f"{name}_limited")
 
     def _move(self, m: Module, x, rate, shifts, r, master, name: str):
         """Take the step of a limited gradient from a master word; four clocks.
@@ -145,16 +147,18 @@ class UpdateStage(wiring.Component):
         clock after `x`.  master : three clocks after `x`.
         """
         product = after(m, x * rate, f"{name}_product")
-        rounding = Mux(self.nearest, (Value.cast(1) << shifts[0]) >> 1, r)
+        rounding = Mux(self.nearest, ~(low_bits(shifts[0], len(r)) >> 1), r)
         lifted = after(m, stochastic_lift(product, shifts[0], rounding), f"{name}_lifted")
         step = after(m, lifted >> capped(shifts[1], product), f"{name}_step")
         return after(m, master - step, f"{name}_left")
 
-    def _keep(self, m: Module, gradient, keeps, name: str):
-        """Return what stays of a gradient, three clocks later; keeps : in each of them."""
-        share = after(m, (gradient << keeps[0]) - gradient, f"{name}_share")
-        lifted = after(m, lift(share, keeps[1], Rounding.ZERO), f"{name}_share_lifted")
-        return after(m, (lifted >> keeps[2])[: len(gradient)].as_signed(), f"{name}_kept")
+    def _keep(self, m: Module, gradient, keep, name: str):
+        """Return what stays of a gradient, two clocks later."""
+        # What stays is rounded towards zero, so what goes is rounded away from it.
+        lifted = gradient + Mux(gradient < 0, 0, low_bits(keep, KEEP.max))
+        gone = after(m, lifted >> keep, f"{name}_gone")
+        left = after(m, gradient, f"{name}_gradient") - gone
+        return after(m, left[: len(gradient)].as_signed(), f"{name}_kept")
 
     def _clamp(self, x, width: int):
         """Clamp the signed `x` to `width` bits."""
@@ -176,21 +180,24 @@ class UpdateStage(wiring.Component):
         for lane in range(self.chip.lanes):
             alone = lane or "axonal" not in ports
             self._step_weight(m, ports, lane, None if alone else axon, drawn_4[lane])
-        weights_5 = after(m, weights_2, "weights", 3)
-        weights_8 = after(m, weights_5, "weights_late", 3)
-        self._write(m, ports["weight"], (weights_5, weights_8), self.at, "at", 8)
+        weights_4 = after(m, weights_2, "weights", 2)
+        weights_8 = after(m, weights_4, "weights_late", 4)
+        self._write(m, ports["weight"], weights_4, weights_8)
         if "axonal" in ports:
-            self._write(m, ports["axonal"], (axon[5], axon[8]), self.axon_at, "axon_at", 8)
+            self._write(m, ports["axonal"], axon[4], axon[8])
 
-    def _write(self, m: Module, ports, valid, at, name: str, clocks: int) -> None:
-        """Write gradients five clocks after they went in at `at`, and words after `clocks`."""
+    def _write(self, m: Module, ports, early, late) -> None:
+        """Write gradients when they are `early`, and words when they are `late`."""
         words, gradients, fractions = ports
-        early, late = valid
-        at_5 = after(m, at, name, 5)
-        at_last = after(m, at_5, f"{name}_late", clocks - 5)
-        m.d.comb += [gradients.write.eq(early), gradients.write_at.eq(at_5)]
-        for port in (words, fractions):
-            m.d.comb += [port.write.eq(late), port.write_at.eq(at_last)]
+        begins = words.read & ~after(m, words.read, "goes_on")
+        for valid, written in ((early, (gradients,)), (late, (words, fractions))):
+            at = Signal.like(words.read_at, name="written_at")
+            with m.If(begins):
+                m.d.sync += at.eq(words.read_at)
+            with m.If(valid):
+                m.d.sync += at.eq(at + 1)
+            for port in written:
+                m.d.comb += [port.write.eq(valid), port.write_at.eq(at)]
 
     def _step_weight(self, m: Module, ports, lane: int, axon, drawn_4) -> None:
         """Step one lane; axon : by clock, whether it is an axon that goes through, None if never.
@@ -219,11 +226,11 @@ class UpdateStage(wiring.Component):
         if axon is not None:
             new_7 = Mux(axon[7], self._inside(left_7), new_7)
         new_8 = after(m, new_7, f"{name}_new")
-        keeps = [rule(clock, self.keep_weights, self.keep_delays) for clock in (2, 3, 4)]
-        kept_5 = self._keep(m, gradient_2, keeps, name)
-        self._show(m, ports["weight"], lane, new_8, kept_5)
+        keep = rule(2, self.keep_weights, self.keep_delays)
+        kept_4 = self._keep(m, gradient_2, keep, name)
+        self._show(m, ports["weight"], lane, new_8, kept_4)
         if axon is not None:
-            self._show(m, ports["axonal"], 0, new_8, kept_5)
+            self._show(m, ports["axonal"], 0, new_8, kept_4)
 
     def _show(self, m: Module, ports, lane: int, new, kept) -> None:
         """Give a lane its master word and its gradient to write."""
@@ -251,12 +258,11 @@ class UpdateStage(wiring.Component):
             shifts = [rule.delay_shift] * 2
             left_10 = self._move(m, x_6, rule.delay_rate, shifts, r_7, master_9, name)
             new_11 = after(m, self._inside(left_10), f"{name}_new")
-            kept_5 = self._keep(m, gradient_2, [self.keep_delays] * 3, name)
-            self._show(m, ports["synaptic"], lane, new_11, kept_5)
-        synapses_5 = after(m, synapses_2, "synapses", 3)
-        synapses_11 = after(m, synapses_5, "synapses_late", 6)
-        written = synapses_5, synapses_11
-        self._write(m, ports["synaptic"], written, self.at, "at_synapse", 11)
+            kept_4 = self._keep(m, gradient_2, self.keep_delays, name)
+            self._show(m, ports["synaptic"], lane, new_11, kept_4)
+        synapses_4 = after(m, synapses_2, "synapses", 2)
+        synapses_11 = after(m, synapses_4, "synapses_late", 7)
+        self._write(m, ports["synaptic"], synapses_4, synapses_11)
 
     def _scale(self, m: Module, product, name: str):
         """Return the gradient of a synaptic delay, three clocks after its factors."""

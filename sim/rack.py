@@ -94,15 +94,16 @@ async def look(
 ) -> list[int]:
     """Read the first `count` packed words of a loaded memory, as the host does.
 
-    Through an UpdatePort, `address` is "read_at".
+    Through an UpdatePort, `address` is "read_at", and a word comes a clock later.
     """
+    clocks = 1 if address == "address" else 2
     port = {part: getattr(ports, f"{name}__{part}") for part in ("read", address, "word")}
     words = []
     port["read"].value = 1
-    for at in range(count + 2):
+    for at in range(count + clocks):
         port[address].value = min(at, count - 1)
         await edge
-        if at > 1:
+        if at >= clocks:
             words.append(int(port["word"].value))
     port["read"].value = 0
     return words

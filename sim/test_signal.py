@@ -9,6 +9,7 @@ from datapath import Format
 from datapath.catalog import TINY_LEARN
 from datapath.memory import level_sum
 from datapath.memory_formats import SHIFT, STRENGTH
+from datapath.timing import ROW
 from emulator.signal import signal
 from rtl.credit import dot_shape
 from rtl.memory import learn_of
@@ -95,23 +96,25 @@ class Bench:
         one = np.ones((1, 1), np.int64)
         tail = rule["target"], rule["strength"], rule["drive_shift"], drive
         self.drives(value, one, error, activity, *tail)
-        fed = {"fed": 1, "lane": lane, "value": int(value[0]), "activity": int(activity[0])}
+        play.put(clock - 2, {"activity": int(activity[0])})
+        fed = {"fed": 1, "lane": lane, "value": int(value[0])}
         play.put(clock, {**fed, "error": pack(error, self.error)})
         return int(drive[0])
 
     def hidden(self, rule) -> Play:
         """Feed some neurons of every block and filter it, as close together as may be."""
         rng, lanes, play = self.rng, self.chip.lanes, Play()
-        clock, filtered = 0, 0
+        clock, fed, filtered = 2, 0, 0
         for block in range(self.chip.neuron_blocks):
             drive = np.zeros(lanes, np.int64)
             for lane in np.flatnonzero(rng.random(lanes) < 0.7):
                 drive[lane] = self.drive(play, rule, clock, int(lane))
-                clock += 1 + int(rng.random() < 0.2)
-            # What was fed two clocks before counts; the next block may be fed one clock before.
-            filtered = max(clock + 1, filtered + 1) + int(rng.random() < 0.2)
+                fed = clock
+                clock += ROW + 1 + int(rng.random() < 0.2)
+            # What is fed in the same clock counts; the next block may be fed in the next one.
+            filtered = max(fed, filtered + 1) + int(rng.random() < 0.2)
             self.filter(play, rule, block, filtered, drive, {})
-            clock = filtered - 1 + int(rng.random() < 0.2)
+            clock = max(clock, filtered + 1) + int(rng.random() < 0.2)
         return play
 
     def readout(self, rule) -> Play:

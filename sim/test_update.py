@@ -215,7 +215,7 @@ class Bench:
 
 async def _agrees(edge, ports, chip):
     bench = Bench(edge, ports, chip)
-    for name in ("word", "at", "axon", "axon_at", "start", "finish"):
+    for name in ("word", "at", "axon", "axon_at"):
         getattr(ports, name).value = 0
     for name in bench.specs:
         if name in OWN:
@@ -224,15 +224,8 @@ async def _agrees(edge, ports, chip):
     for name in set(OWN) & bench.specs.keys():
         await load(edge, ports, name, bench.packed(name))
     for _ in range(UPDATES):
-        ports.start.value = 1
-        await bench.clock()
-        ports.start.value = 0
         for _ in range(WALKS):
             await bench.walk()
-        ports.finish.value = 1
-        await bench.clock()
-        ports.finish.value = 0
-        await bench.clock()
         for name in set(OWN) & bench.specs.keys():
             bench.compare(name, await look(edge, ports, name, bench.specs[name].words))
 

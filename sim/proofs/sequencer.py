@@ -8,7 +8,7 @@ from rtl.sequencer import Sequencer
 from sim.proofs.inside import driven, inside, states
 from sim.proofs.ring import small
 
-GIVEN = ("control", "population_word", "projection_word", "receiving", "advance", "passed", "ended")
+GIVEN = ("control", "population", "projection", "receiving", "advance", "passed", "ended")
 
 
 def held(state, number, advance, ended):
@@ -23,7 +23,7 @@ class SequencerProof(wiring.Component):
     Members
     -------
     i : In(stream of commands), any
-    control, population_word, projection_word, receiving, advance, passed, ended : In(any)
+    control, population, projection, receiving, advance, passed, ended : In(any)
         As of Sequencer.
     """
 
