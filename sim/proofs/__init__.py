@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from amaranth.lib import wiring
 
 from sim.proofs.axi import AxiProof
+from sim.proofs.history import HistoryProof
 from sim.proofs.host import HostProof
 from sim.proofs.mailbox import MailboxProof
 from sim.proofs.output import OutputProof
@@ -163,5 +165,19 @@ PROOFS: dict[str, Proof] = {
             "bus.write.eq(self.host.write & self.idle)",
             "bus.write.eq(self.host.write)",
         ),
+    ),
+    "channels": Proof(
+        "what a channel receives in a tick is what is read of that tick, and of no other",
+        partial(HistoryProof, neuron=False),
+        depth=20,
+        always=False,
+        bug=Bug("rtl/axon.py", "then = (self.t + 1)[:slot_bits]", "then = self.t[:slot_bits]"),
+    ),
+    "neurons": Proof(
+        "what a neuron sends in a tick is what is read of that tick, and of no other",
+        partial(HistoryProof, neuron=True),
+        depth=18,
+        always=False,
+        bug=Bug("rtl/axon.py", "youngest.eq(self.t - self.age)", "youngest.eq(self.t)"),
     ),
 }
