@@ -1,9 +1,9 @@
 """Permuted sequential MNIST, small: pixels one after another, in an order drawn once.
 
-usage: python -m bench.psmnist MNIST.npz FOLDER [--train 3000] [--test 1000] [--seed 0]
+usage: python -m bench.psmnist MNIST.npz FOLDER [--train 3000] [--test 1000] [--pool 4] [--seed 0]
 
-MNIST.npz holds x_train, y_train, x_test, y_test (28 x 28, uint8).  Images are averaged to 14 x 14;
-a pixel becomes 0 to 3 events of the one channel in its step, by its brightness.  FOLDER gets
+MNIST.npz holds x_train, y_train, x_test, y_test (28 x 28, uint8).  Images are averaged to 7 x 7; a
+pixel becomes 0 to 3 events of the one channel in its step, by its brightness.  FOLDER gets
 psmnist-train.npz, whose recordings have one of ten speakers each so that some can be held out, and
 psmnist-test.npz; bench/plans/psmnist.toml trains on them.
 """
@@ -15,15 +15,15 @@ import numpy as np
 
 from events import Counts, save
 
-SIDE, POOLED, LEVELS = 28, 2, 4
+SIDE, LEVELS = 28, 4
 SPEAKERS = 10
 
 
-def sequences(images, order):
-    """Return uint8[images, steps, 1] of uint8[images, 28, 28]."""
-    side = SIDE // POOLED
-    blocks = images.reshape(len(images), side, POOLED, side, POOLED).astype(np.uint16)
-    mean = blocks.sum(axis=(2, 4)) // POOLED**2
+def sequences(images, pool, order):
+    """Return uint8[images, steps, 1] of uint8[images, 28, 28], each step a square of pixels."""
+    side = SIDE // pool
+    blocks = images.reshape(len(images), side, pool, side, pool).astype(np.uint16)
+    mean = blocks.sum(axis=(2, 4)) // pool**2
     return (mean.reshape(len(images), -1)[:, order] * LEVELS // 256).astype(np.uint8)[..., None]
 
 
@@ -34,15 +34,17 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--train", type=int, default=3000)
     parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--pool", type=int, choices=(1, 2, 4, 7), default=4, help="pixels a side")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(args.seed)
-    order = rng.permutation((SIDE // POOLED) ** 2)
+    order = rng.permutation((SIDE // args.pool) ** 2)
     with np.load(args.mnist, allow_pickle=False) as file:
         for part, number in (("train", args.train), ("test", args.test)):
             images, labels = file[f"x_{part}"], file[f"y_{part}"]
             chosen = np.sort(rng.permutation(len(labels))[:number])
-            counts = sequences(images[chosen], order)
+            counts = sequences(images[chosen], args.pool, order)
             nothing = np.zeros(number, np.int64)
             data = Counts(
                 counts=counts,
@@ -54,7 +56,7 @@ def main():
                 excess=nothing,
                 label_names=tuple(map(str, range(10))),
                 speakers=rng.integers(0, SPEAKERS, number),
-                source="MNIST, 14 x 14, permuted",
+                source=f"MNIST, {SIDE // args.pool} x {SIDE // args.pool}, permuted",
             )
             path = args.folder / f"psmnist-{part}.npz"
             save(data, path)
