@@ -38,7 +38,8 @@ class Case:
     """One run.
 
     where : chip or float.  delay, start, learn_delays : mode of the input projection, where its
-    delays start (random, zero), and whether they learn.  recurrent : mode, or None.
+    delays start (random, zero), and whether they learn.  recurrent : mode, or None.  readout_alpha :
+    share of a readout that is left after a step.
     weight_rate : in units of the largest weight.  everyone : nobody is held out.  shift : channel
     augmentation.  largest : by population, the largest weight of the chip; 0.5 where nothing is
     said.  tuning, rule, options, mapping : further fields of Tuning, Rule, LearnOptions, Options.
@@ -52,6 +53,7 @@ class Case:
     learn_delays: bool = True
     max_delay: int = 40
     recurrent: str | None = None
+    readout_alpha: float = 0.95
     seed: int = 0
     epochs: int = 10
     batch: int = 16
@@ -81,6 +83,7 @@ def network_of(case):
         delay=case.delay,
         delays=case.start,
         recurrent=case.recurrent,
+        readout_alpha=case.readout_alpha,
         max_delay=0 if case.delay == "none" else max(1, case.max_delay * case.steps // 100),
     )
 
