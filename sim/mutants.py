@@ -208,7 +208,9 @@ def page(outcomes: list[Outcome]) -> str:
     head = MARKDOWN.format(caught=caught, all=len(outcomes), seconds=seconds)
     rows = []
     for o in outcomes:
-        was, became = (f"`{text}`".replace("|", r"\|") for text in (o.old, o.new))
+        # A row of a table is one line.
+        texts = (" ".join(text.split()) for text in (o.old, o.new))
+        was, became = (f"`{text}`".replace("|", r"\|") for text in texts)
         by = f"`{o.bench}`" if o.status == "caught" else f"**{o.status}**"
         rows.append(f"| {o.number} | {o.file} | {was} | {became} | {o.why} | {by} | {o.seconds} |")
     return head + "\n".join(rows) + "\n"

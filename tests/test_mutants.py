@@ -101,7 +101,7 @@ def test_what_a_bench_started_ends_with_it(tmp_path):
 
 
 def test_page_says_what_was_measured():
-    given = Mutant("rtl/fixed.py", "a | b", "a & b", "either is enough", "sim/test_lif.py")
+    given = Mutant("rtl/fixed.py", "a |\n    b", "a & b", "either is enough", "sim/test_lif.py")
     outcome = Outcome(**asdict(given), number=3, status="caught", said="", seconds=7.5)
     *_, row = page([outcome]).splitlines()
     assert "1 of 1 caught, in 8 seconds" in page([outcome])
