@@ -74,7 +74,10 @@ class Bench:
     async def clock(self) -> None:
         """Wait for the edge, and note what comes out."""
         await self.edge
-        self.saturated |= bool(self.ports.o_saturated.value)
+        saturated = self.ports.o_saturated.value
+        # A gradient is not known if its address is not.
+        assert saturated.is_resolvable, f"saturated is {saturated}"
+        self.saturated |= bool(saturated)
         if bool(self.ports.o_valid.value):
             tag = int(self.ports.o_tag.value)
             self.dots.append((self.ports.o_dot.value.to_signed(), tag))

@@ -158,7 +158,7 @@ PROOFS: dict[str, Proof] = {
     "host": Proof(
         "the host reads what it has written, and writes nothing while the chip runs",
         HostProof,
-        depth=18,
+        depth=14,
         always=False,
         bug=Bug(
             "rtl/memory.py",
