@@ -52,7 +52,8 @@ WITHIN = 0.15
 REASONS = """
 Gowin's small memories cost Yosys only the bits in use: 72 words of 18 bits of `drawn-4` weigh 130.5
 there and 130 in a block memory, and it took the small ones. Its look-up tables are those that the
-parts say least about; why is not known.
+parts say least about; why is not known. On Xilinx, registers without a reset that only delay become
+look-up tables, which the estimate does not tell apart.
 """
 
 

@@ -23,9 +23,12 @@ WORSE = {
     ("gowin", "lutram"): (0.03, 0.36),
     ("gowin", "bram"): (0.01, 0.07),
     ("ecp5", "dsp"): (0.01, 0.09),
+    ("ice40", "dsp"): (0.01, 0.10),
+    ("xc7", "ff"): (0.05, 0.10),
 }
-"""Where they are larger; of memories, because one weighs the same in small and in large ones, and
-of multipliers, because one of thirteen is not taken."""
+"""Where they are larger; of memories, because one weighs the same in small and in large ones, of
+multipliers, because one of a dozen is not taken, and of registers, because some that only delay
+become look-up tables."""
 
 
 def built(family, words, width):
@@ -120,7 +123,8 @@ def test_an_estimate_is_the_sum_of_its_blocks_and_grows_with_the_chip():
     assert small.mean_error <= small.largest_error
     more = estimate(replace(TINY, lanes=4), "ecp5", "ff")
     assert more.total > small.total
-    assert more.blocks["lif"] == pytest.approx(2 * small.blocks["lif"], rel=0.02)
+    # All lanes share its flags.
+    assert more.blocks["lif"] == pytest.approx(2 * small.blocks["lif"], rel=0.03)
     # A product per lane for delivery and one for the leak.
     assert estimate(DIGITS_AXONAL, "ecp5", "dsp").total == 16
     assert set(estimate(TINY, "ecp5", "dsp").blocks) == {
