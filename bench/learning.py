@@ -38,11 +38,11 @@ class Case:
     """One run.
 
     where : chip or float.  delay, start, learn_delays : mode of the input projection, where its
-    delays start (random, zero), and whether they learn.  recurrent : mode, or None.  readout_alpha :
-    share of a readout that is left after a step.
-    weight_rate : in units of the largest weight.  everyone : nobody is held out.  shift : channel
-    augmentation.  largest : by population, the largest weight of the chip; 0.5 where nothing is
-    said.  tuning, rule, options, mapping : further fields of Tuning, Rule, LearnOptions, Options.
+    delays start (random, zero), and whether they learn.  recurrent : mode, or None.
+    readout_alpha : share of a readout that is left after a step.  weight_rate : in units of the
+    largest weight.  everyone : nobody is held out.  shift : channel augmentation.  largest : by
+    population, the largest weight of the chip; 0.5 where nothing is said.  tuning, rule, options,
+    mapping : further fields of Tuning, Rule, LearnOptions, Options.
     """
 
     name: str = ""
