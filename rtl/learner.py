@@ -205,9 +205,10 @@ class LearnSequencer(wiring.Component):
         m.d.comb += self.read_population.eq(1)
         m.next = "POPULATION"
 
-    def _to_projection(self, m: Module) -> None:
-        """Go on to the next projection of the population, or behind the last one."""
-        m.d.comb += self.read_projection.eq(1)
+    def _to_projection(self, m: Module, left) -> None:
+        """Go on to the next of `left` projections of the population, or behind the last one."""
+        # What is behind the last entry of the table was never written, and is not to be seen.
+        m.d.comb += self.read_projection.eq(left.any())
         m.next = "PROJECTION"
 
     def _over(self, m: Module):
@@ -297,7 +298,7 @@ class LearnSequencer(wiring.Component):
                 m.d.sync += self.population_at.eq(self.control.readout)
                 m.next = "STEP"
             with m.Elif(self._updating):
-                self._to_projection(m)
+                self._to_projection(m, population.projections)
             with m.Elif(~rule.learns):
                 behind = self.projection_at + population.projections
                 m.d.sync += self.projection_at.eq(Mux(behind >= chip.projections, 0, behind))
@@ -374,7 +375,7 @@ class LearnSequencer(wiring.Component):
                 m.d.sync += distance.eq(distance - 1)
         with m.State("SLOPED"), self._over(m):
             m.d.sync += self.ring_t.eq(self.tau)
-            self._to_projection(m)
+            self._to_projection(m, self._projections_left)
 
     def _projections(self, m: Module) -> None:
         """Take the next projection of the population, and what it has to learn."""
@@ -382,12 +383,11 @@ class LearnSequencer(wiring.Component):
         words = rule.weights | (rule.delays & projection.synaptic)
         spread = projection.synaptic | projection.dendritic
         with m.State("NEXT"):
-            self._to_projection(m)
+            self._to_projection(m, self._projections_left)
         with m.State("PROJECTION"):
             m.d.sync += self._projections_left.eq(self._projections_left - 1)
             with m.If(self._projections_left == 0):
                 self._to_population(m)
-            # What is behind the last entry of the table was never written, and is not to be seen.
             with m.Else():
                 m.d.sync += [
                     self.projection_at.eq(following(self.projection_at, chip.projections)),
@@ -421,7 +421,7 @@ class LearnSequencer(wiring.Component):
         with m.State("FLUSH"), m.If(self.advance), self._over(m):
             self._begin(m, "CREDITED", self.CREDITED)
         with m.State("CREDITED"), self._over(m):
-            self._to_projection(m)
+            self._to_projection(m, self._projections_left)
 
     def _words(self, m: Module) -> None:
         """Update all synapses of a projection, then all its axons, one word per clock."""
@@ -441,4 +441,4 @@ class LearnSequencer(wiring.Component):
             with m.If(self._axons_left == 1):
                 self._begin(m, "UPDATED", self.UPDATED)
         with m.State("UPDATED"), self._over(m):
-            self._to_projection(m)
+            self._to_projection(m, self._projections_left)

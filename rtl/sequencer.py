@@ -139,10 +139,11 @@ class Sequencer(wiring.Component):
         if self.chip.learn is not None:
             waits.append(self.SUM)
         wait = Signal(range(max(waits)))
+        projections_left = Signal.like(self.population.projections)
         with m.FSM():
             self._commands(m)
-            self._tables(m, left, wait)
-            self._scan(m, left, wait)
+            self._tables(m, left, wait, projections_left)
+            self._scan(m, left, wait, projections_left)
             self._update(m, left, wait)
             self._end(m, left)
             if self.chip.learn is not None:
@@ -157,9 +158,10 @@ class Sequencer(wiring.Component):
         m.d.comb += self.read_population.eq(1)
         m.next = "POPULATION"
 
-    def _to_projection(self, m: Module) -> None:
-        """Go on to the next projection of the population, or behind the last one."""
-        m.d.comb += self.read_projection.eq(1)
+    def _to_projection(self, m: Module, left) -> None:
+        """Go on to the next of `left` projections of the population, or behind the last one."""
+        # What is behind the last entry of the table was never written, and is not to be seen.
+        m.d.comb += self.read_projection.eq(left.any())
         m.next = "PROJECTION"
 
     def _commands(self, m: Module) -> None:
@@ -183,12 +185,11 @@ class Sequencer(wiring.Component):
                 m.d.sync += self.clear_at.eq(0)
                 m.next = "IDLE"
 
-    def _tables(self, m: Module, left, wait) -> None:
+    def _tables(self, m: Module, left, wait, projections_left) -> None:
         """Take the next population of the tick, and the next projection of the population."""
         chip = self.chip
         lanes = Const(0, exact_log2(chip.lanes))
         populations_left = Signal.like(self.control.populations)
-        projections_left = Signal.like(self.population.projections)
         with m.State("START"):
             # The host may have read or written in the clock of the command.
             m.next = "FETCH"
@@ -208,7 +209,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += projections_left.eq(self.population.projections)
                 m.d.sync += self.population_at.eq(following(self.population_at, chip.populations))
                 m.d.sync += self.first.eq(self.block)
-                self._to_projection(m)
+                self._to_projection(m, self.population.projections)
         with m.State("PROJECTION"):
             with m.If(projections_left == 0):
                 m.d.sync += wait.eq(self.DRAIN - 1)
@@ -222,7 +223,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += left.eq(self.projection.size)
                 m.next = "SCAN"
 
-    def _scan(self, m: Module, left, wait) -> None:
+    def _scan(self, m: Module, left, wait, projections_left) -> None:
         """Read `left` counts from `source` on, and let the last of them out of the pipeline."""
         with m.State("SCAN"):
             m.d.comb += self.read.eq(1)
@@ -237,7 +238,7 @@ class Sequencer(wiring.Component):
             m.d.sync += wait.eq(wait - 1)
             with m.If(wait == 0):
                 with m.If(~self.emitting):
-                    self._to_projection(m)
+                    self._to_projection(m, projections_left)
                 if self.chip.learn is not None:
                     with m.Elif(self.population.readout & self.control.remember):
                         self._begin_levels(m, left)
