@@ -62,7 +62,7 @@ NETWORKS = {
 """Delays from the input, and those of recurrent synapses, if there are any."""
 
 COCOTB = {"verilator": tuple(NETWORKS), "icarus": ("axonal",)}
-"""What simulators of Verilog run; Icarus takes minutes for every ten recordings."""
+"""What simulators of Verilog run; Icarus one that leaves entries of tables unwritten."""
 
 
 def tuning():

@@ -17,7 +17,7 @@ from datapath.memory import (
 from rtl.axon import AxonStage, sweep_shape
 from rtl.credit import CreditStage
 from rtl.memory import index, learn_of, select, struct, word
-from rtl.sequencer import following
+from rtl.sequencer import following, to_population, to_projection
 from rtl.signal import SignalStage
 from rtl.slope import SlopeStage
 from rtl.synapse import SynapseStage
@@ -200,17 +200,6 @@ class LearnSequencer(wiring.Component):
         m.d.sync += self._wait.eq(clocks - 1)
         m.next = name
 
-    def _to_population(self, m: Module) -> None:
-        """Go on to the next population, or behind the last one."""
-        m.d.comb += self.read_population.eq(1)
-        m.next = "POPULATION"
-
-    def _to_projection(self, m: Module, left) -> None:
-        """Go on to the next of `left` projections of the population, or behind the last one."""
-        # What is behind the last entry of the table was never written, and is not to be seen.
-        m.d.comb += self.read_projection.eq(left.any())
-        m.next = "PROJECTION"
-
     def _over(self, m: Module):
         """Count the clocks of a waiting state; what is in it happens in the last one."""
         m.d.sync += self._wait.eq(self._wait - 1)
@@ -274,7 +263,7 @@ class LearnSequencer(wiring.Component):
         """Take the next population of the table."""
         chip, population, rule = self.chip, self.population, self.population_rule
         with m.State("FETCH"):
-            self._to_population(m)
+            to_population(m, self)
         with m.State("POPULATION"):
             m.d.sync += [
                 self._populations_left.eq(self._populations_left - 1),
@@ -298,7 +287,7 @@ class LearnSequencer(wiring.Component):
                 m.d.sync += self.population_at.eq(self.control.readout)
                 m.next = "STEP"
             with m.Elif(self._updating):
-                self._to_projection(m, population.projections)
+                to_projection(m, self, population.projections)
             with m.Elif(~rule.learns):
                 behind = self.projection_at + population.projections
                 m.d.sync += self.projection_at.eq(Mux(behind >= chip.projections, 0, behind))
@@ -375,7 +364,7 @@ class LearnSequencer(wiring.Component):
                 m.d.sync += distance.eq(distance - 1)
         with m.State("SLOPED"), self._over(m):
             m.d.sync += self.ring_t.eq(self.tau)
-            self._to_projection(m, self._projections_left)
+            to_projection(m, self, self._projections_left)
 
     def _projections(self, m: Module) -> None:
         """Take the next projection of the population, and what it has to learn."""
@@ -383,11 +372,11 @@ class LearnSequencer(wiring.Component):
         words = rule.weights | (rule.delays & projection.synaptic)
         spread = projection.synaptic | projection.dendritic
         with m.State("NEXT"):
-            self._to_projection(m, self._projections_left)
+            to_projection(m, self, self._projections_left)
         with m.State("PROJECTION"):
             m.d.sync += self._projections_left.eq(self._projections_left - 1)
             with m.If(self._projections_left == 0):
-                self._to_population(m)
+                to_population(m, self)
             with m.Else():
                 m.d.sync += [
                     self.projection_at.eq(following(self.projection_at, chip.projections)),
@@ -421,7 +410,7 @@ class LearnSequencer(wiring.Component):
         with m.State("FLUSH"), m.If(self.advance), self._over(m):
             self._begin(m, "CREDITED", self.CREDITED)
         with m.State("CREDITED"), self._over(m):
-            self._to_projection(m, self._projections_left)
+            to_projection(m, self, self._projections_left)
 
     def _words(self, m: Module) -> None:
         """Update all synapses of a projection, then all its axons, one word per clock."""
@@ -441,4 +430,4 @@ class LearnSequencer(wiring.Component):
             with m.If(self._axons_left == 1):
                 self._begin(m, "UPDATED", self.UPDATED)
         with m.State("UPDATED"), self._over(m):
-            self._to_projection(m, self._projections_left)
+            to_projection(m, self, self._projections_left)

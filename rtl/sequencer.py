@@ -23,6 +23,21 @@ def following(at, count: int):
     return after if count == 1 << len(at) else Mux(at == count - 1, 0, after)
 
 
+def to_population(m: Module, walker) -> None:
+    """Let `walker`, a sequencer, go on to the next population, or behind the last one."""
+    m.d.comb += walker.read_population.eq(1)
+    m.next = "POPULATION"
+
+
+def to_projection(m: Module, walker, left) -> None:
+    """Let `walker` go on to the next of `left` projections of its population, or behind the last.
+
+    What is behind the last entry of the table was never written, and is not read.
+    """
+    m.d.comb += walker.read_projection.eq(left.any())
+    m.next = "PROJECTION"
+
+
 class Sequencer(wiring.Component):
     """Walk through the phases of every command, each in a number of clocks that is known before.
 
@@ -153,17 +168,6 @@ class Sequencer(wiring.Component):
             m.d.sync += self.row.eq(self.row + self.population.blocks)
         return m
 
-    def _to_population(self, m: Module) -> None:
-        """Go on to the next population, or behind the last one."""
-        m.d.comb += self.read_population.eq(1)
-        m.next = "POPULATION"
-
-    def _to_projection(self, m: Module, left) -> None:
-        """Go on to the next of `left` projections of the population, or behind the last one."""
-        # What is behind the last entry of the table was never written, and is not to be seen.
-        m.d.comb += self.read_projection.eq(left.any())
-        m.next = "PROJECTION"
-
     def _commands(self, m: Module) -> None:
         with m.State("IDLE"):
             m.d.comb += self.idle.eq(1)
@@ -196,7 +200,7 @@ class Sequencer(wiring.Component):
         with m.State("FETCH"):
             m.d.sync += populations_left.eq(self.control.populations)
             m.d.sync += self.block.eq(0)
-            self._to_population(m)
+            to_population(m, self)
         with m.State("POPULATION"):
             m.d.sync += self.emitting.eq(0)
             with m.If(populations_left == 0):
@@ -209,7 +213,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += projections_left.eq(self.population.projections)
                 m.d.sync += self.population_at.eq(following(self.population_at, chip.populations))
                 m.d.sync += self.first.eq(self.block)
-                self._to_projection(m, self.population.projections)
+                to_projection(m, self, self.population.projections)
         with m.State("PROJECTION"):
             with m.If(projections_left == 0):
                 m.d.sync += wait.eq(self.DRAIN - 1)
@@ -238,12 +242,12 @@ class Sequencer(wiring.Component):
             m.d.sync += wait.eq(wait - 1)
             with m.If(wait == 0):
                 with m.If(~self.emitting):
-                    self._to_projection(m, projections_left)
+                    to_projection(m, self, projections_left)
                 if self.chip.learn is not None:
                     with m.Elif(self.population.readout & self.control.remember):
                         self._begin_levels(m, left)
                 with m.Else():
-                    self._to_population(m)
+                    to_population(m, self)
 
     def _update(self, m: Module, left, wait) -> None:
         """Update the blocks of the population once all sums are in; then scan it to emit."""
@@ -270,7 +274,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.emitting.eq(1)
                     m.next = "SCAN"
                 with m.Else():
-                    self._to_population(m)
+                    to_population(m, self)
 
     def _end(self, m: Module, left) -> None:
         """Wipe the channels at the next tick, send the END marker, and count the tick."""
@@ -310,7 +314,7 @@ class Sequencer(wiring.Component):
             m.d.sync += left.eq(left - 1)
             m.d.sync += wait.eq(self.SUM - 1)
             with m.If((left == 1) & self.final):
-                self._to_population(m)
+                to_population(m, self)
             with m.Elif(left == 1):
                 m.next = "SUM"
         with m.State("SUM"):
