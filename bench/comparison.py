@@ -1,11 +1,12 @@
 """Ways of learning delays, side by side on one task and one chip.
 
 usage: python -m bench.comparison [--output build/comparison] [--jobs N] [PLAN ...]
-       python -m bench.comparison --table FOLDER
+       python -m bench.comparison --table ROWS
 
 Runs the plans (bench/plans/digits.toml unless others are named) into folders of their names under
 the output, continuing what is there, and prints a Markdown table for each: mean and standard
-deviation over seeds.  --table prints the table of a folder alone.
+deviation over seeds.  --table prints that of a file of rows (rows.jsonl of such a folder, or one of
+bench/measured/comparison, which are those of docs/comparison.md) alone.
 """
 
 import argparse
@@ -31,10 +32,10 @@ def spread(values, digits=1):
     return mean if len(values) == 1 else f"{mean} +- {np.std(values, ddof=1):,.{digits}f}"
 
 
-def table(folder):
-    """Return a Markdown table of the rows in `folder`, in the order of their first seeds."""
+def table(path):
+    """Return a Markdown table of a file of rows, in the order of their names."""
     groups = {}
-    for line in (folder / ROWS).read_text().splitlines():
+    for line in path.read_text().splitlines():
         row = json.loads(line)
         groups.setdefault(row["name"], []).append(row)
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
@@ -80,7 +81,7 @@ def main():
                 flush=True,
             ),
         )
-        print(f"\n{plan}\n\n{table(results.folder)}\n")
+        print(f"\n{plan}\n\n{table(results.folder / ROWS)}\n")
 
 
 if __name__ == "__main__":

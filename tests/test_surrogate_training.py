@@ -233,17 +233,18 @@ class Spike(torch.autograd.Function):
     """A step, whose derivative is a bell."""
 
     @staticmethod
-    def forward(ctx, v):
+    def forward(ctx, v, scale):
         ctx.save_for_backward(v)
+        ctx.scale = scale
         return (v >= 0).to(v.dtype)
 
     @staticmethod
     def backward(ctx, by_z):
         (v,) = ctx.saved_tensors
-        return by_z * torch.exp(-0.5 * (v / 0.5) ** 2)
+        return by_z * ctx.scale * torch.exp(-0.5 * (v / 0.5) ** 2), None
 
 
-def plain(module, net, counts, reset_path):
+def plain(module, net, counts, reset_path, scale):
     """The network, one step after another, from what has been emitted in all steps before."""
     sent = {"in": list(counts.unbind(1))}
     u = {p.name: 0.0 for p in net.populations}
@@ -265,7 +266,7 @@ def plain(module, net, counts, reset_path):
             current[p.name] = neurons.alpha_syn * current[p.name] + got
             v = neurons.alpha * u[p.name] + current[p.name] + neurons.bias
             if isinstance(p, Lif):
-                z = Spike.apply(v - neurons.threshold)
+                z = Spike.apply(v - neurons.threshold, scale)
                 gone = z if reset_path else z.detach()
                 v = v * (1 - gone) if p.reset == "zero" else v - neurons.threshold * gone
             u[p.name] = v
@@ -274,17 +275,20 @@ def plain(module, net, counts, reset_path):
 
 
 @pytest.mark.parametrize("compact", [False, True])
-@pytest.mark.parametrize(("reset", "reset_path"), [("zero", True), ("subtract", False)])
+@pytest.mark.parametrize(
+    ("reset", "reset_path", "scale"), [("zero", True, 1.0), ("subtract", False, 0.3)]
+)
 @pytest.mark.parametrize("backward", [False, True])
-def test_gradients_are_those_of_a_plain_loop(backward, reset, reset_path, compact):
+def test_gradients_are_those_of_a_plain_loop(backward, reset, reset_path, scale, compact):
     net = network(2, currents=True, reset=Reset(reset), backward=backward)
     module = SpikingNetwork(net, kernel="hat", compact=compact)
     module.sigma = 1.5
     for name in ("a", "b"):
         module.neurons(name).reset_path = reset_path
+        module.neurons(name).surrogate_scale = scale
     counts = torch.from_numpy(events(2, STEPS, 6)).double()
     found = []
-    for y in (module(counts), plain(module, net, counts, reset_path)):
+    for y in (module(counts), plain(module, net, counts, reset_path, scale)):
         module.zero_grad()
         (y * torch.cos(torch.arange(y.numel()).double()).reshape(y.shape)).sum().backward()
         found.append([p.grad.clone() for p in module.parameters() if p.requires_grad])
@@ -435,6 +439,7 @@ def test_rate_strength_pulls_at_the_number_of_spikes():
     [
         ("kernel", "box", "kernel must be one of hat, gauss, not 'box'"),
         ("sigma_end", 0.0, "sigma_end must be a positive number, not 0.0"),
+        ("surrogate_scale", 0.0, "surrogate_scale must be a positive number, not 0.0"),
         ("connections", 0.0, "connections must be above 0: a network needs synapses"),
         ("active_delays", 1.5, "active_delays must be between 0 and 1, not 1.5"),
         ("rewiring", "set", "rewiring must be one of fixed, rigl, deep-r, not 'set'"),

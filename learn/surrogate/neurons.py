@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from learn.surrogate.rule import SURROGATE_SCALE
 from model.network import Compare, Reset
 
 State = tuple[Tensor, Tensor]
@@ -19,25 +20,25 @@ class _Fire(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, u: Tensor, drive: Tensor, bias: Tensor, alpha: Tensor, threshold: Tensor,
-        zero: bool, strict: bool, width: float, reset_path: bool,
+        zero: bool, strict: bool, width: float, scale: float, reset_path: bool,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         v = alpha * u + drive + bias
         fires = v > threshold if strict else v >= threshold
         z = fires.to(v.dtype)
         after = torch.where(fires, torch.zeros_like(v), v) if zero else v - threshold * z
         ctx.save_for_backward(v, z, alpha, threshold)
-        ctx.choices = zero, width, reset_path
+        ctx.choices = zero, width, scale, reset_path
         return z, after
 
     @staticmethod
     def backward(ctx: Any, by_z: Tensor, by_after: Tensor) -> tuple[Tensor | None, ...]:
         v, z, alpha, threshold = ctx.saved_tensors
-        zero, width, reset_path = ctx.choices
-        psi = torch.exp(-0.5 * ((v - threshold) / width) ** 2)
+        zero, width, scale, reset_path = ctx.choices
+        psi = scale * torch.exp(-0.5 * ((v - threshold) / width) ** 2)
         if reset_path:
             by_z = by_z - by_after * (v if zero else threshold)
         by_v = by_z * psi + (by_after * (1 - z) if zero else by_after)
-        return by_v * alpha, by_v, by_v.sum(0), None, None, None, None, None, None
+        return by_v * alpha, by_v, by_v.sum(0), None, None, None, None, None, None, None
 
 
 class _Leak(torch.autograd.Function):
@@ -67,7 +68,8 @@ class Lif(nn.Module):
     """Leaky integrate-and-fire neurons of `model.Lif`, with or without synaptic currents.
 
     alpha, threshold, alpha_syn : buffers float[size].  bias : Parameter[size].
-    surrogate_width : psi = exp(-((u - threshold) / width)^2 / 2) stands for dz/du.
+    surrogate_width, surrogate_scale : psi = scale exp(-((u - threshold) / width)^2 / 2) stands for
+        dz/du.
     reset_path : whether gradients pass the reset.
     """
 
@@ -85,6 +87,7 @@ class Lif(nn.Module):
         reset: Reset | str = Reset.SUBTRACT,
         compare: Compare | str = Compare.GE,
         surrogate_width: float = 0.5,
+        surrogate_scale: float = SURROGATE_SCALE,
         reset_path: bool = False,
     ) -> None:
         super().__init__()
@@ -93,7 +96,8 @@ class Lif(nn.Module):
         self.register_buffer("alpha_syn", alpha_syn)
         self.bias = nn.Parameter(bias)
         self.reset, self.compare = Reset(reset), Compare(compare)
-        self.surrogate_width, self.reset_path = surrogate_width, reset_path
+        self.surrogate_width, self.surrogate_scale = surrogate_width, surrogate_scale
+        self.reset_path = reset_path
         self._currents = bool(alpha_syn.any())
 
     def start(self, recordings: int) -> State:
@@ -107,7 +111,7 @@ class Lif(nn.Module):
         drive = self.alpha_syn * current + arrived if self._currents else arrived
         z, u = _Fire.apply(
             u, drive, self.bias, self.alpha, self.threshold, self.reset is Reset.ZERO,
-            self.compare is Compare.GT, self.surrogate_width, self.reset_path,
+            self.compare is Compare.GT, self.surrogate_width, self.surrogate_scale, self.reset_path,
         )  # fmt: skip
         return z, (u, drive)
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 from learn.eventprop import Objective
 from learn.rule import Optimizer, annealed, at_least_zero, check_batches, member, positive
 
+SURROGATE_SCALE = 0.1
+
 
 class Kernel(StrEnum):
     """What an event is spread by around its delay d, in steps; all taps sum to 1.
@@ -45,7 +47,9 @@ class Surrogate:
     objective : as for EventProp.
     kernel, sigma_start, sigma_end : what spreads an event around its delay while training; sigma
         moves geometrically from the first epoch to the last.
-    surrogate_width : psi = exp(-((u - threshold) / width)^2 / 2), in units of u.
+    surrogate_width, surrogate_scale : psi = scale exp(-((u - threshold) / width)^2 / 2), the width
+        in units of u.  A gradient is multiplied by psi w / (1 - alpha) wherever it passes a neuron:
+        with a scale of 1 it explodes in recurrent networks with slow membranes.
     reset_path : let the gradient pass the reset, too.
     hidden_bias : learn the bias of hidden neurons, too, not only the readout's.
     channel_shift : each recording of a batch is shifted by up to this many channels, drawn anew;
@@ -70,6 +74,7 @@ class Surrogate:
     sigma_start: float = 4.0
     sigma_end: float = 0.5
     surrogate_width: float = 0.5
+    surrogate_scale: float = SURROGATE_SCALE
     reset_path: bool = False
     hidden_bias: bool = False
     channel_shift: int = 0
@@ -90,7 +95,7 @@ class Surrogate:
             object.__setattr__(self, name, member(name, getattr(self, name), kind))
         for name in ("weight_rate", "delay_rate", "bias_rate", "rate_strength", "rate_target"):
             at_least_zero(name, getattr(self, name))
-        for name in ("sigma_start", "sigma_end", "surrogate_width"):
+        for name in ("sigma_start", "sigma_end", "surrogate_width", "surrogate_scale"):
             positive(name, getattr(self, name))
         for name in ("connections", "active_delays", "rewired"):
             value = getattr(self, name)

@@ -227,6 +227,7 @@ def _module(network: Network, rule: Surrogate) -> SpikingNetwork:
         if isinstance(p, Lif):
             neurons = module.neurons(p.name)
             neurons.surrogate_width = rule.surrogate_width
+            neurons.surrogate_scale = rule.surrogate_scale
             neurons.reset_path = rule.reset_path
     return module
 
