@@ -6,7 +6,7 @@ usage: python -m bench.learning_plots sweeps RESULTS FIGURE
 sweeps : a panel for each quantity of bench/plans/widths.json, whose runs are called QUANTITY VALUE,
 "all wide" being the chip that the others differ from in one quantity; runs of which
 ", nearest" is said round steps to the nearest.  curves : accuracies over epochs, on the chip and by
-the float rule, runs of one name being seeds.
+the float rule, runs of one name being seeds; that of held-out speakers where there are any.
 """
 
 import argparse
@@ -78,11 +78,11 @@ def sweeps(groups, path):
 
 
 def curves(groups, names, path):
-    """Draw held-out accuracy over epochs: a line for a run, a band over its seeds."""
+    """Draw accuracies over epochs: a line for a run, a band over its seeds."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.2), layout="constrained")
         axes = figure.add_subplot()
-        colours = mpl.colormaps["tab10"].colors
+        colours, anybody = mpl.colormaps["tab10"].colors, False
         for (name, where), rows in groups.items():
             if names and name not in names:
                 continue
@@ -94,17 +94,22 @@ def curves(groups, names, path):
                 else colours[len(axes.lines) // 2]
             )
             label = f"{name} ({where})" if where not in name else name
+            held_out = rows[0]["history"][-1]["held_out_accuracy"] is not None
+            anybody |= held_out
             for what, style in (("held_out_accuracy", "-"), ("train_accuracy", "--")):
+                if what == "held_out_accuracy" and not held_out:
+                    continue
                 accuracies = 100 * np.array([[e[what] for e in row["history"]] for row in rows])
                 epochs = np.arange(1, accuracies.shape[1] + 1)
                 axes.plot(
                     epochs, accuracies.mean(0), style, color=colour, marker="o", markersize=3,
-                    label=label if style == "-" else None,
+                    label=label if style == "-" or not held_out else None,
                 )  # fmt: skip
                 low, high = accuracies.min(0), accuracies.max(0)
                 axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.set(xlabel="epoch", ylabel="right, %")
-        axes.legend(title="held out; dashed: while it learned", title_fontsize=8)
+        dashed = "dashed: while it learned"
+        axes.legend(title=f"held out; {dashed}" if anybody else dashed, title_fontsize=8)
         save(figure, path)
 
 
