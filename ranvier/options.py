@@ -23,6 +23,27 @@ mhz = click.option(
 seed = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw."
 )
+shift = click.option(
+    "--shift", type=int, default=0, show_default=True, help="Channel augmentation."
+)
+hold_out = click.option(
+    "--hold-out",
+    metavar="SPEAKERS",
+    help="Speakers, as 3,9, never trained on; they choose the epoch.  [default: last epoch]",
+)
+checkpoint = click.option(
+    "--checkpoint", type=click.Path(), help="Written every epoch; continued if there."
+)
+word_bits = click.option(
+    "--word-bits", type=int, help="Of weight and delay together; data decide the split."
+)
+granularity = click.option(
+    "--granularity",
+    type=click.Choice(["layer", "projection", "neuron"]),
+    default="neuron",
+    show_default=True,
+    help="Which synapses share a scale.",
+)
 
 
 def start(modes: Sequence[str], hidden: int) -> Callable[[Any], Any]:

@@ -7,7 +7,15 @@ from pathlib import Path
 import click
 
 from ranvier.mapping import asked, of_projections
-from ranvier.options import as_json, seed
+from ranvier.options import (
+    as_json,
+    checkpoint,
+    granularity,
+    hold_out,
+    seed,
+    shift,
+    word_bits,
+)
 
 
 @click.command(name="finetune")
@@ -15,16 +23,8 @@ from ranvier.options import as_json, seed
 @click.argument("data")
 @click.option("--output", "-o", type=click.Path(), required=True, help="Network to write (npz).")
 @of_projections("weight_bits", "delay_bits", "resolution")
-@click.option(
-    "--word-bits", type=int, help="Of weight and delay together; the data decide the split."
-)
-@click.option(
-    "--granularity",
-    type=click.Choice(["layer", "projection", "neuron"]),
-    default="neuron",
-    show_default=True,
-    help="Which synapses share a scale.",
-)
+@word_bits
+@granularity
 @click.option(
     "--search",
     type=click.Choice(["range", "weights", "outputs"]),
@@ -36,13 +36,9 @@ from ranvier.options import as_json, seed
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--rate", type=float, default=2e-3, show_default=True, help="Step of the weights.")
 @click.option("--delay-rate", type=float, default=0.1, show_default=True, help="Of the delays.")
-@click.option("--shift", type=int, default=0, show_default=True, help="Channel augmentation.")
-@click.option(
-    "--hold-out",
-    metavar="SPEAKERS",
-    help="Speakers, as 3,9, never trained on; they choose the epoch.  [default: last epoch]",
-)
-@click.option("--checkpoint", type=click.Path(), help="Written every epoch; continued if there.")
+@shift
+@hold_out
+@checkpoint
 @seed
 @as_json
 def command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ranvier.options import as_json, seed
+from ranvier.options import as_json, checkpoint, seed, shift
 from ranvier.options import start as start_options
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ DELAYS = ["none", "axonal", "synaptic"]
 @click.option("--sigma-end", type=float, default=1.0, show_default=True)
 @click.option("--nearest", is_flag=True, help="Round steps to the nearest, not stochastically.")
 @click.option("--random-feedback", is_flag=True, help="Fixed feedback, not the readout's weights.")
-@click.option("--shift", type=int, default=0, show_default=True, help="Channel augmentation.")
+@shift
 @click.option("--hold-out", metavar="SPEAKERS", help="Speakers, as 3,9, that are only tested.")
-@click.option("--checkpoint", type=click.Path(), help="Written every epoch; continued if there.")
+@checkpoint
 @click.option(
     "--engine",
     type=click.Choice(["emulator", "cxxrtl"]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ranvier.mapping import asked, of_projections
-from ranvier.options import as_json
+from ranvier.options import as_json, granularity, word_bits
 
 if TYPE_CHECKING:
     from quant.loss import Loss
@@ -18,19 +18,13 @@ if TYPE_CHECKING:
 @click.option("--output", "-o", type=click.Path(), required=True, help="Image to write: X.ranvier.")
 @click.option("--chip", help="A catalogue name, chip.json or image.  [default: one that fits]")
 @of_projections("weight_bits", "delay_bits")
-@click.option("--word-bits", type=int, help="Of weight and delay together; data decide the split.")
+@word_bits
 @click.option("--membrane-bits", type=int, help="[default: 20, or the chip's]")
 @click.option("--coefficient-bits", type=int, help="Of the leak.  [default: 9, or the chip's]")
 @click.option("--count-bits", type=int, help="Of an input event.  [default: 5, or the chip's]")
 @click.option("--lanes", type=int, help="Synapses per clock.  [default: 8, or the chip's]")
 @click.option("--leak", type=click.Choice(["multiply", "shift"]), help="[default: multiply]")
-@click.option(
-    "--granularity",
-    type=click.Choice(["layer", "projection", "neuron"]),
-    default="neuron",
-    show_default=True,
-    help="Which synapses share a scale.",
-)
+@granularity
 @click.option(
     "--scale",
     type=click.Choice(["free", "power-of-two", "integer"]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ranvier.options import as_json, seed
+from ranvier.options import as_json, checkpoint, hold_out, seed, shift
 from ranvier.options import start as start_options
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ OWN = {
     "eventprop": (*SHARED, "smallest_rise"),
     "delgrad": ("objective", "smallest_rise", "margin", "pull", "output_pull"),
     "surrogate": (
-        *SHARED, "kernel", "sigma_start", "sigma_end", "connections", "active_delays", "rewiring",
-        "device", "threads",
+        *SHARED, "surrogate_scale", "kernel", "sigma_start", "sigma_end", "connections",
+        "active_delays", "rewiring", "device", "threads",
     ),
 }  # fmt: skip
 """Options that not every rule has."""
@@ -87,6 +87,12 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
 @click.option("--pull", type=float, help="Of delgrad: at silent hidden neurons.  [default: 1]")
 @click.option("--output-pull", type=float, help="Of delgrad: at silent outputs.  [default: 10]")
 @click.option(
+    "--surrogate-scale",
+    type=float,
+    help="Of surrogate: height of a spike's derivative; a smaller one tames gradients that explode "
+    "in recurrent networks.  [default: 0.1]",
+)
+@click.option(
     "--kernel",
     type=click.Choice(["hat", "gauss"]),
     help="Of surrogate: what spreads an event around its delay.  [default: gauss]",
@@ -108,13 +114,9 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Of surrogate: on the processor.  [default: 1]"
 )
-@click.option("--shift", type=int, default=0, show_default=True, help="Channel augmentation.")
-@click.option(
-    "--hold-out",
-    metavar="SPEAKERS",
-    help="Speakers, as 3,9, never trained on; they choose the epoch.  [default: last epoch]",
-)
-@click.option("--checkpoint", type=click.Path(), help="Written every epoch; continued if there.")
+@shift
+@hold_out
+@checkpoint
 @seed
 @as_json
 def command(
@@ -145,6 +147,7 @@ def command(
     margin: float | None,
     pull: float | None,
     output_pull: float | None,
+    surrogate_scale: float | None,
     kernel: str | None,
     sigma_start: float | None,
     sigma_end: float | None,
@@ -179,6 +182,7 @@ def command(
         "margin": margin,
         "pull": pull,
         "output_pull": output_pull,
+        "surrogate_scale": surrogate_scale,
         "kernel": kernel,
         "sigma_start": sigma_start,
         "sigma_end": sigma_end,
