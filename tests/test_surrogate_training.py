@@ -334,7 +334,7 @@ def test_training_learns_an_order_by_delays(delay, recurrent, kernel, objective)
     classes = simulate(result.network, held_out.counts).classes
     assert (classes == held_out.labels).mean() == max(e.held_out_accuracy for e in result.history)
     assert (classes == held_out.labels).mean() > 0.9
-    assert [e.sigma for e in result.history][::11] == pytest.approx([4.0, 0.5])
+    assert [e.sigma for e in result.history][::11] == pytest.approx([4.0, 0.1])
     for p, q in zip(first.projections, result.network.projections, strict=True):
         assert (p.delay == Delay.NONE) == (p.delays == q.delays).all()
         assert q.delays.min() >= first.min_delay(p)

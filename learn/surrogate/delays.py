@@ -26,7 +26,7 @@ Numbers = TypeVar("Numbers", Tensor, NDArray[np.float64])
 GRID = 2.0**-32
 """Weights at width 0 are multiples of this: float64 adds those without rounding, in any order."""
 COMPACT_FROM = 6
-"""Lags per tap from which taps alone are faster than a whole kernel (bench/surrogate.py)."""
+"""Lags per tap from which taps alone are faster than a whole kernel (`bench.eventprop --cost`)."""
 
 
 def on_grid(weights: Numbers) -> Numbers:

@@ -72,7 +72,7 @@ class Surrogate:
     objective: Objective = Objective.STEPS
     kernel: Kernel = Kernel.GAUSS
     sigma_start: float = 4.0
-    sigma_end: float = 0.5
+    sigma_end: float = 0.1
     surrogate_width: float = 0.5
     surrogate_scale: float = SURROGATE_SCALE
     reset_path: bool = False

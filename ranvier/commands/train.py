@@ -98,7 +98,7 @@ DELAYS = ["none", "axonal", "dendritic", "synaptic"]
     help="Of surrogate: what spreads an event around its delay.  [default: gauss]",
 )
 @click.option("--sigma-start", type=float, help="Of surrogate: its width at first.  [default: 4]")
-@click.option("--sigma-end", type=float, help="Of surrogate: and at last.  [default: 0.5]")
+@click.option("--sigma-end", type=float, help="Of surrogate: and at last.  [default: 0.1]")
 @click.option(
     "--connections", type=float, help="Of surrogate: share of synapses that exist.  [default: 1]"
 )
