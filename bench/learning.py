@@ -2,12 +2,16 @@
 
 usage: python -m bench.learning FOLDER RESULTS PLAN [--jobs 1] [--threads 1]
        python -m bench.learning --table RESULTS
+       python -m bench.learning --pairs RESULTS
 
 FOLDER holds shd_train_140x10ms.npz and shd_test_140x10ms.npz (see bench/three_factor.py).  PLAN is
 a JSON file: a list of objects, each a run (fields of `Case`, all with defaults; `seed` may be a
 list).  Every run adds a line to RESULTS when it has ended, and is skipped if its line is there.
 Speakers 3 and 9 of the training set choose the epoch, or, with `everyone`, are learned like the
 others, and the last epoch counts; the test set is looked at once, at the end.
+
+--table prints all runs, --pairs those called "..., fixed random" beside those called
+"..., learned", seed by seed of the same start and order.
 """
 
 import argparse
@@ -237,6 +241,32 @@ def table(results):
         )
 
 
+def pairs(results):
+    """Print a Markdown table: fixed random delays, learned ones, and what learning added."""
+    tests = {}
+    for line in lines(results):
+        case = line["case"]
+        runs = tests.setdefault((case["name"], case["where"]), {})
+        runs[case["seed"]] = 100 * line["test"], line["parameters"]
+    print("| network | on | parameters | seeds | fixed % | learned % | learned less fixed |")
+    print("|---" * 7 + "|")
+    for (name, where), fixed in tests.items():
+        learned = tests.get((name.replace("fixed random", "learned"), where))
+        if "fixed random" not in name or learned is None:
+            continue
+        seeds = sorted(fixed.keys() & learned.keys())
+        before, after = (np.array([of[seed][0] for seed in seeds]) for of in (fixed, learned))
+        cells = (
+            f"{values.mean():.1f}" + (f" +- {values.std(ddof=1):.1f}" if len(seeds) > 1 else "")
+            for values in (before, after, after - before)
+        )
+        parameters = learned[seeds[0]][1]
+        print(
+            f"| {name.replace(', fixed random', '')} | {where} | {parameters:,} | {len(seeds)} "
+            f"| {' | '.join(cells)} |"
+        )
+
+
 def main():
     """Run a plan, or print what has been measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -246,12 +276,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--pairs", type=Path)
     args = parser.parse_args()
-    if args.table is not None:
-        table(args.table)
-        return
+    for given, show in ((args.table, table), (args.pairs, pairs)):
+        if given is not None:
+            show(given)
+            return
     if args.plan is None:
-        parser.error("FOLDER, RESULTS and PLAN are needed, or --table RESULTS")
+        parser.error("FOLDER, RESULTS and PLAN are needed, or --table or --pairs RESULTS")
     there = [line["case"] for line in lines(args.results)]
     todo = [case for case in cases(args.plan) if asdict(case) not in there]
     print(f"{len(todo)} runs", flush=True)
