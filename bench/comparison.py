@@ -1,12 +1,12 @@
 """Ways of learning delays, side by side on one task and one chip.
 
-usage: python -m bench.comparison [--output build/comparison] [--jobs N] [PLAN ...]
+usage: python -m bench.comparison [--output build/comparison] [--jobs N] [--keep FOLDER] [PLAN ...]
        python -m bench.comparison --table ROWS
 
 Runs the plans (bench/plans/digits.toml unless others are named) into folders of their names under
 the output, continuing what is there, and prints a Markdown table for each: mean and standard
-deviation over seeds.  --table prints that of a file of rows (rows.jsonl of such a folder, or one of
-bench/measured/comparison, which are those of docs/comparison.md) alone.
+deviation over seeds.  --keep leaves the rows, without the epochs, in FOLDER, too: those of
+docs/comparison.md are in bench/measured/comparison.  --table prints the table of a file of rows.
 """
 
 import argparse
@@ -56,12 +56,23 @@ def table(path):
     return "\n".join(lines)
 
 
+def keep(results, path):
+    """Leave the rows of `results` in a file, in the order of their names and seeds."""
+    rows = sorted(results.rows.values(), key=lambda row: (row["name"], row["seed"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        for row in rows:
+            kept = {name: value for name, value in row.items() if name != "history"}
+            file.write(json.dumps(kept, sort_keys=True) + "\n")
+
+
 def main():
     """Run plans, or print what has been measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plans", type=Path, nargs="*", default=PLANS)
     parser.add_argument("--output", type=Path, default=Path("build/comparison"))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("--table", type=Path)
     args = parser.parse_args()
     if args.table is not None:
@@ -81,6 +92,8 @@ def main():
                 flush=True,
             ),
         )
+        if args.keep is not None:
+            keep(results, args.keep / f"{plan.stem}.jsonl")
         print(f"\n{plan}\n\n{table(results.folder / ROWS)}\n")
 
 
