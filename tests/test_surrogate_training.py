@@ -1,6 +1,8 @@
 """Training with surrogate gradients: delays, neurons and networks as modules."""
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -295,6 +297,27 @@ def test_gradients_are_those_of_a_plain_loop(backward, reset, reset_path, scale,
     for one, two in zip(*found, strict=True):
         assert one.any()
         assert torch.allclose(one, two)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_pass_leaves_nothing_behind(compact, monkeypatch):
+    net = network(2, backward=True)
+    module = SpikingNetwork(net, compact=compact)
+    made = []
+
+    def line(self, recordings, steps, make=DelayedLinear.line):
+        new = make(self, recordings, steps)
+        made.append(weakref.ref(new._coming if compact else new))
+        return new
+
+    monkeypatch.setattr(DelayedLinear, "line", line)
+    gc.disable()
+    try:
+        module(torch.from_numpy(events(2, STEPS, 6)).double()).sum().backward()
+        assert made
+        assert [one() for one in made] == [None] * len(made)
+    finally:
+        gc.enable()
 
 
 # --------------------------------------------------------------------------------------- training

@@ -225,28 +225,40 @@ class _WholeLine(Line):
         return linear(self._past.flatten(1), self._matrix)
 
 
+class _Coming:
+    """What is to come on a compact line, beside the graph of operations.
+
+    coming, by_coming : float[recordings, post, steps], forwards and backwards.  first : int32[pre,
+    post], first lags.
+
+    The graph holds this, so it must not hold the graph: neither would ever be freed.
+    """
+
+    def __init__(self, first: Tensor, coming: Tensor) -> None:
+        self.first, self.coming = first, coming
+        self.by_coming = torch.zeros_like(coming)
+
+
 class _CompactLine(Line):
     """Events bound to their time of arrival when they are emitted, in steps still to come.
 
-    What is to come lies beside the graph of operations, in `coming` and backwards in `by_coming`;
-    a token that every operation passes on keeps them in order backwards, too.
+    A token that every operation passes on keeps them in order backwards, too.
     """
 
     def __init__(self, module: DelayedLinear, recordings: int, steps: int) -> None:
-        self.taps, self.first = module._compact()
+        self.taps, first = module._compact()
         post = len(module.weight)
-        self.coming = self.taps.new_zeros(recordings, post, steps)
-        self.by_coming = torch.zeros_like(self.coming)
+        self._coming = _Coming(first, self.taps.new_zeros(recordings, post, steps))
         self._token = self.taps.new_zeros((), requires_grad=torch.is_grad_enabled())
         self._emitted = self._arrived = 0
 
     def emit(self, x: Tensor) -> None:
-        self._token = _Emit.apply(x, self.taps, self._token, self, self._emitted)
+        self._token = _Emit.apply(x, self.taps, self._token, self._coming, self._emitted)
         self._emitted += 1
 
     def arrive(self) -> Tensor:
         now: Tensor
-        now, self._token = _Arrive.apply(self._token, self, self._arrived)
+        now, self._token = _Arrive.apply(self._token, self._coming, self._arrived)
         self._arrived += 1
         return now
 
@@ -276,7 +288,7 @@ class _Emit(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, taps: Tensor, token: Tensor, line: _CompactLine, step: int
+        ctx: Any, x: Tensor, taps: Tensor, token: Tensor, line: _Coming, step: int
     ) -> Tensor:
         from learn.kernels.delay_line import deliver
 
@@ -299,7 +311,7 @@ class _Arrive(torch.autograd.Function):
     """What a line brings in one step."""
 
     @staticmethod
-    def forward(ctx: Any, token: Tensor, line: _CompactLine, step: int) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, token: Tensor, line: _Coming, step: int) -> tuple[Tensor, Tensor]:
         ctx.line, ctx.step = line, step
         return line.coming[..., step].clone(), token.clone()
 
