@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.tables import mean_and_spread
 from ranvier.experiment import ROWS, Results, read_plan, run_plan
 from ranvier.kernel_cache import install
 
@@ -24,12 +25,6 @@ COLUMNS = (
     "run", "seeds", "parameters", "float %", "chip %", "memory bits", "clocks", "processor s",
     "peak MB",
 )  # fmt: skip
-
-
-def spread(values, digits=1):
-    """Write the mean of `values`, and their standard deviation if there are several."""
-    mean = f"{np.mean(values):,.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} +- {np.std(values, ddof=1):,.{digits}f}"
 
 
 def table(path):
@@ -44,12 +39,14 @@ def table(path):
             name,
             str(len(rows)),
             f"{rows[0]['parameters']:,}",
-            spread([100 * row["float_accuracy"] for row in rows]),
-            spread([100 * row["chip_accuracy"] for row in rows]),
+            mean_and_spread([100 * row["float_accuracy"] for row in rows]),
+            mean_and_spread([100 * row["chip_accuracy"] for row in rows]),
             f"{np.mean([row['memory_bits'] for row in rows]):,.0f}",
             f"{np.mean([row['clocks'] for row in rows]):,.0f}",
             # What was stopped once does not know how long it took.
-            spread([r["processor_seconds"] for r in rows if not r["resumed"]] or [np.nan], 0),
+            mean_and_spread(
+                [r["processor_seconds"] for r in rows if not r["resumed"]] or [np.nan], 0
+            ),
             f"{np.mean([row['peak_bytes'] for row in rows]) / 1e6:,.0f}",
         )
         lines.append(f"| {' | '.join(cells)} |")

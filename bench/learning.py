@@ -24,6 +24,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from bench.tables import mean_and_spread, row, rule
 from bench.three_factor import CHANNELS, CLASSES, HELD_OUT_SPEAKERS, TEST_ONLY_SPEAKERS, load
 from emulator.chip import run
 from learn import Examples, Rule, make_network, train
@@ -232,11 +233,10 @@ def table(results):
             if epoch["held_out_accuracy"] is not None
         ]
         held = f"{100 * np.mean(late):.1f}" if late else ""
-        spread = f" +- {test.std(ddof=1):.1f}" if len(group) > 1 else ""
         bits = "" if group[0]["bits"] is None else f"{group[0]['bits']:,}"
         print(
             f"| {name} | {where} | {group[0]['parameters']:,} | {bits} | {len(group)} "
-            f"| {test.mean():.1f}{spread} | {unheard.mean():.1f} "
+            f"| {mean_and_spread(test)} | {unheard.mean():.1f} "
             f"| {held} | {trained.mean():.1f} |"
         )
 
@@ -248,23 +248,18 @@ def pairs(results):
         case = line["case"]
         runs = tests.setdefault((case["name"], case["where"]), {})
         runs[case["seed"]] = 100 * line["test"], line["parameters"]
-    print("| network | on | parameters | seeds | fixed % | learned % | learned less fixed |")
-    print("|---" * 7 + "|")
+    head = "network", "on", "parameters", "seeds", "fixed %", "learned %", "learned less fixed"
+    print(row(*head), rule(len(head)), sep="\n")
     for (name, where), fixed in tests.items():
         learned = tests.get((name.replace("fixed random", "learned"), where))
         if "fixed random" not in name or learned is None:
             continue
         seeds = sorted(fixed.keys() & learned.keys())
         before, after = (np.array([of[seed][0] for seed in seeds]) for of in (fixed, learned))
-        cells = (
-            f"{values.mean():.1f}" + (f" +- {values.std(ddof=1):.1f}" if len(seeds) > 1 else "")
-            for values in (before, after, after - before)
-        )
         parameters = learned[seeds[0]][1]
-        print(
-            f"| {name.replace(', fixed random', '')} | {where} | {parameters:,} | {len(seeds)} "
-            f"| {' | '.join(cells)} |"
-        )
+        measured = map(mean_and_spread, (before, after, after - before))
+        plain = name.replace(", fixed random", "")
+        print(row(plain, where, f"{parameters:,}", len(seeds), *measured))
 
 
 def main():

@@ -82,7 +82,7 @@ def curves(groups, names, path):
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2, 3.2), layout="constrained")
         axes = figure.add_subplot()
-        colours, anybody = mpl.colormaps["tab10"].colors, False
+        colours = mpl.colormaps["tab10"].colors
         for (name, where), rows in groups.items():
             if names and name not in names:
                 continue
@@ -94,22 +94,24 @@ def curves(groups, names, path):
                 else colours[len(axes.lines) // 2]
             )
             label = f"{name} ({where})" if where not in name else name
-            held_out = rows[0]["history"][-1]["held_out_accuracy"] is not None
-            anybody |= held_out
+            last = rows[0]["history"][-1]
             for what, style in (("held_out_accuracy", "-"), ("train_accuracy", "--")):
-                if what == "held_out_accuracy" and not held_out:
+                if last[what] is None:
                     continue
                 accuracies = 100 * np.array([[e[what] for e in row["history"]] for row in rows])
                 epochs = np.arange(1, accuracies.shape[1] + 1)
                 axes.plot(
                     epochs, accuracies.mean(0), style, color=colour, marker="o", markersize=3,
-                    label=label if style == "-" or not held_out else None,
+                    label=label,
                 )  # fmt: skip
+                # One entry of the legend for a run.
+                label = None
                 low, high = accuracies.min(0), accuracies.max(0)
                 axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.set(xlabel="epoch", ylabel="right, %")
         dashed = "dashed: while it learned"
-        axes.legend(title=f"held out; {dashed}" if anybody else dashed, title_fontsize=8)
+        solid = any(line.get_linestyle() == "-" for line in axes.lines)
+        axes.legend(title=f"held out; {dashed}" if solid else dashed, title_fontsize=8)
         save(figure, path)
 
 

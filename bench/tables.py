@@ -13,10 +13,10 @@ def rule(cells):
     return "|" + "---|" * cells
 
 
-def mean_and_spread(values):
+def mean_and_spread(values, digits=1):
     """Return mean and standard deviation in words; the latter needs several values."""
-    spread = f" +- {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.1f}{spread}"
+    spread = f" +- {np.std(values, ddof=1):,.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):,.{digits}f}{spread}"
 
 
 def into_page(page, name, lines):
