@@ -364,6 +364,24 @@ def test_training_learns_an_order_by_delays(delay, recurrent, kernel, objective)
         assert q.delays.max() <= q.max_delay
 
 
+@pytest.mark.parametrize(
+    "changed", [{"surrogate_scale": 1.0}, {"surrogate_width": 0.2}, {"reset_path": True}]
+)
+def test_what_is_said_of_spikes_reaches_the_neurons(changed):
+    def moved(rule):
+        first = start()
+        result = train_surrogate(first, task(20), rule, epochs=1, seed=0)
+        return result.network.projections[0].weights - first.projections[0].weights
+
+    plain = Surrogate(batch=20, optimizer="sgd", weight_rate=1.0, delay_rate=0.0)
+    one, other = moved(plain), moved(replace(plain, **changed))
+    assert one.any()
+    assert (one != other).any()
+    if "surrogate_scale" in changed:
+        # One hidden layer: a common factor of its gradients.
+        assert other == pytest.approx(one / plain.surrogate_scale, rel=1e-3, abs=1e-5)
+
+
 def test_delays_alone_find_those_of_a_teacher():
     # One neuron that does not fire is a sum of delayed traces: only delays can make it equal.
     rng = np.random.default_rng(0)
